@@ -1,0 +1,32 @@
+"""What passes from a corpus to a task: one batch of audio clips and what is known of them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class Batch(NamedTuple):
+    """A batch of B crops of T samples, each beginning with the context that the model asked for.
+
+    Fields that a corpus does not have, or a task does not use, are None. All crops of a batch have one length;
+    what a clip does not fill is silence, and `target_mask` is False there.
+    """
+
+    waveform: Tensor
+    """float32 `[B, T]` in [-1, 1]."""
+    target_mask: Tensor
+    """bool `[B, T]`: True on the samples that are to be predicted, False on context and padding."""
+    ids: list[str]
+    """The id of each crop's clip, B of them."""
+    speaker: Tensor | None = None
+    """int64 `[B]`: index into `Vocabulary.speakers`."""
+    tags: Tensor | None = None
+    """float32 `[B, tags]`: 1 where a tag holds, in the order of `Vocabulary.tags`."""
+    frames: Tensor | None = None
+    """float32 `[B, F, T // hop]`: conditioning frames; frame i stands at samples i * hop to (i + 1) * hop - 1."""
+    phones: Tensor | None = None
+    """int64 `[B, T // frame]`: a label a frame, index into `Vocabulary.phones`."""
+    text: list[str] | None = None
+    """What is said in each crop's clip, B of them."""

@@ -1,0 +1,11 @@
+"""The errors that end a command with one line instead of a traceback."""
+
+from __future__ import annotations
+
+
+class RequestError(Exception):
+    """What was asked for cannot be done as asked; the message says what is wrong and what to do (exit code 2)."""
+
+
+class CorpusError(RequestError):
+    """A corpus is not where or what it should be; the message says what is missing and where it was looked for."""
