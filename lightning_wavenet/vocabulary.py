@@ -47,4 +47,7 @@ class Vocabulary:
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> Vocabulary:
         """The inverse of `to_plain`."""
-        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in plain.items()})
+        values: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in plain.items()
+        }
+        return cls(**values)

@@ -1,0 +1,15 @@
+"""WaveNet as plain torch modules: no Lightning, no files, no command line."""
+
+from lightning_wavenet.backbone.conditioning import Conditions, RepeatUpsampling, TransposedUpsampling, Upsampling
+from lightning_wavenet.backbone.distributions import Distribution, MuLawSoftmax
+from lightning_wavenet.backbone.wavenet import WaveNet
+
+__all__ = [
+    "Conditions",
+    "Distribution",
+    "MuLawSoftmax",
+    "RepeatUpsampling",
+    "TransposedUpsampling",
+    "Upsampling",
+    "WaveNet",
+]

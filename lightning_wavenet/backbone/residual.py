@@ -1,0 +1,181 @@
+"""The gated residual layer (section 2.3, Figure 4) and the stack of them, as matrix products over `[B, T, C]`.
+
+A dilated convolution of k taps is one product of k concatenated time-shifted views with a `[k C, G]` matrix, which
+runs several times as fast on CPUs and GPUs as `Conv1d` with dilation. No layer pads: each returns only the steps whose
+taps all lie in its input, so that nothing is computed that does not count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class ResidualLayer(nn.Module):
+    """One dilated causal convolution, its gate, and its 1x1 projection back to the residual channels.
+
+    Args:
+        dilation: Samples between taps.
+        kernel_size: k, the number of taps.
+        residual_channels: C, channels of input and output.
+        gate_channels: G, channels of filter and gate together; the gated signal z has G / 2.
+        local_channels: Channels of the local condition, 0 for none.
+        projected: Whether the 1x1 projection exists; the last layer's output may be needed by nothing.
+        bias: Whether convolution and projection have biases.
+    """
+
+    def __init__(
+        self,
+        dilation: int,
+        kernel_size: int,
+        residual_channels: int,
+        gate_channels: int,
+        local_channels: int,
+        projected: bool,
+        bias: bool,
+    ) -> None:
+        super().__init__()
+        self.dilation = dilation
+        self.kernel_size = kernel_size
+        self.dilated = nn.Linear(kernel_size * residual_channels, gate_channels, bias)
+        self.local = nn.Linear(local_channels, gate_channels, bias=False) if local_channels else None
+        self.projection = nn.Linear(gate_channels // 2, residual_channels, bias) if projected else None
+
+    @property
+    def reach(self) -> int:
+        """How many steps the layer looks back: (k - 1) * dilation."""
+        return (self.kernel_size - 1) * self.dilation
+
+    def gate(self, taps: Tensor, global_term: Tensor | None, local: Tensor | None) -> Tensor:
+        """Equation (2) with its conditional forms: z = tanh(W_f * x + V_f h) x sigmoid(W_g * x + V_g h).
+
+        Args:
+            taps: The k taps, oldest first, `[..., k C]`.
+            global_term: The projected global condition V h, broadcastable to `[..., G]`.
+            local: The local condition `[..., L]` of the samples to be predicted.
+
+        Returns:
+            z `[..., G / 2]`.
+        """
+        both = self.dilated(taps)
+        if global_term is not None:
+            both = both + global_term
+        if self.local is not None:
+            both = both + self.local(local)
+        filtered, gate = both.chunk(2, dim=-1)
+        return torch.tanh(filtered) * torch.sigmoid(gate)
+
+    def forward(self, x: Tensor, global_term: Tensor | None, local: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Gated signal and projection over the steps that have all their taps.
+
+        Args:
+            x: `[B, T, C]`.
+            global_term: `[B, 1, G]` or None.
+            local: `[B, T', L]` with T' = T - reach, or None.
+
+        Returns:
+            z `[B, T', G / 2]` and its projection `[B, T', C]` (None in a layer without one).
+        """
+        steps = x.shape[1] - self.reach
+        views = [x[:, tap * self.dilation : tap * self.dilation + steps] for tap in range(self.kernel_size)]
+        z = self.gate(torch.cat(views, dim=-1), global_term, local)
+        return z, None if self.projection is None else self.projection(z)
+
+
+class ResidualStack(nn.Module):
+    """Residual layers in a row, and the sum of their skip connections.
+
+    With separate projections the skip sum of all layers is one product: the layers' gated signals side by side,
+    `[B, T, layers * G / 2]`, times one matrix. With `shared_projection` (Figure 4 taken literally) a layer's one 1x1
+    projection goes to both the residual and the skip sum.
+
+    Args:
+        dilations: Dilation of each layer in samples.
+        kernel_size: k, taps of each layer.
+        residual_channels: C.
+        gate_channels: G, channels of filter and gate together.
+        skip_channels: S; equal to C where the projection is shared.
+        global_channels: Channels of the global condition, 0 for none.
+        local_channels: Channels of the local condition, 0 for none.
+        shared_projection: One 1x1 projection a layer for residual and skip.
+        bias: Whether convolutions and projections have biases.
+    """
+
+    def __init__(
+        self,
+        dilations: Sequence[int],
+        kernel_size: int,
+        residual_channels: int,
+        gate_channels: int,
+        skip_channels: int,
+        global_channels: int,
+        local_channels: int,
+        shared_projection: bool,
+        bias: bool,
+    ) -> None:
+        super().__init__()
+        self.gate_channels = gate_channels
+        self.layers = nn.ModuleList(
+            ResidualLayer(
+                dilation,
+                kernel_size,
+                residual_channels,
+                gate_channels,
+                local_channels,
+                # Only a shared projection of the last layer reaches the output.
+                projected=shared_projection or index < len(dilations) - 1,
+                bias=bias,
+            )
+            for index, dilation in enumerate(dilations)
+        )
+        self.vector = (
+            nn.Linear(global_channels, len(dilations) * gate_channels, bias=False) if global_channels else None
+        )
+        self.skip = None if shared_projection else nn.Linear(len(dilations) * gate_channels // 2, skip_channels, bias)
+
+    @property
+    def reach(self) -> int:
+        """How many steps the stack looks back."""
+        return sum(layer.reach for layer in self.residual_layers())
+
+    def residual_layers(self) -> list[ResidualLayer]:
+        """The layers, as what they are."""
+        return [layer for layer in self.layers if isinstance(layer, ResidualLayer)]
+
+    def global_terms(self, vector: Tensor | None) -> list[Tensor | None]:
+        """The global condition's part in every layer's gate, `[B, G]` each; None where there is no condition."""
+        if self.vector is None:
+            return [None] * len(self.layers)
+        return list(self.vector(vector).split(self.gate_channels, dim=-1))
+
+    def sum_skips(self, gated: list[Tensor], projected: list[Tensor]) -> Tensor:
+        """The skip sum `[..., S]` of all layers' z `[..., G / 2]`, or of their shared projections `[..., C]`."""
+        if self.skip is None:
+            return torch.stack(projected).sum(0)
+        return self.skip(torch.cat(gated, dim=-1))
+
+    def forward(self, x: Tensor, vector: Tensor | None = None, local: Tensor | None = None) -> Tensor:
+        """Skip sum over the steps that have their whole receptive field.
+
+        Args:
+            x: `[B, T, C]`.
+            vector: Global condition `[B, global_channels]`.
+            local: Local condition `[B, T, local_channels]`; step t holds the condition of the sample predicted there.
+
+        Returns:
+            `[B, T - reach, S]`.
+        """
+        steps = x.shape[1] - self.reach
+        gated, projected = [], []
+        for layer, term in zip(self.residual_layers(), self.global_terms(vector), strict=True):
+            remaining = x.shape[1] - layer.reach
+            z, projection = layer(
+                x, None if term is None else term.unsqueeze(1), None if local is None else local[:, -remaining:]
+            )
+            gated.append(z[:, -steps:])
+            if projection is not None:
+                x = x[:, layer.reach :] + projection
+                projected.append(projection[:, -steps:])
+        return self.sum_skips(gated, projected)

@@ -1,0 +1,233 @@
+"""WaveNet: the backbone that every task shares (arXiv 1609.03499, section 2)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lightning_wavenet.backbone.conditioning import Conditions, Upsampling
+from lightning_wavenet.backbone.distributions import Distribution, MuLawSoftmax
+from lightning_wavenet.backbone.residual import ResidualStack
+
+NO_CONDITIONS = Conditions()
+
+
+class WaveNet(nn.Module):
+    """Predicts the distribution of the next sample from the `receptive_field` samples before it.
+
+    Input layer (a causal convolution), gated residual layers, skip sum, ReLU, 1x1, ReLU, 1x1 (Figure 4). Defaults are
+    the net that most reproductions call the paper's: 30 layers, 64 residual, 128 gate and 256 skip channels.
+
+    Args:
+        dilations: Dilation of each layer in samples, as a list or in short form: "1..512 x3" is 1, 2, 4, ..., 512
+            three times; parts are joined by commas, as in "1..512 x4, 1..256, 1..128".
+        kernel_size: Taps of each dilated convolution.
+        residual_channels: Width of the signal that passes from layer to layer.
+        gate_channels: Width of filter and gate together.
+        skip_channels: Width of the skip sum.
+        head_channels: Width between the head's two 1x1 layers.
+        input: "one-hot" feeds codes as one-hot vectors, "scalar" feeds their amplitude.
+        input_kernel_size: Taps of the input layer; 1 leaves out its convolution over time.
+        bias: Whether convolutions and projections have biases (the head always has).
+        shared_projection: One 1x1 projection for residual and skip, as Figure 4 draws it, instead of one for each;
+            skip_channels must then equal residual_channels.
+        global_channels: Width of the global condition (one vector a clip), 0 for none.
+        upsampling: Brings local conditioning frames to the sample rate; None for no local condition.
+        distribution: What is predicted of a sample, and its codec; None for the paper's softmax over 256 mu-law codes.
+    """
+
+    def __init__(
+        self,
+        dilations: Sequence[int] | str = "1..512 x3",
+        kernel_size: int = 2,
+        residual_channels: int = 64,
+        gate_channels: int = 128,
+        skip_channels: int = 256,
+        head_channels: int = 256,
+        input: Literal["one-hot", "scalar"] = "one-hot",
+        input_kernel_size: int = 2,
+        bias: bool = True,
+        shared_projection: bool = False,
+        global_channels: int = 0,
+        upsampling: Upsampling | None = None,
+        distribution: Distribution | None = None,
+    ) -> None:
+        super().__init__()
+        if kernel_size < 2 or input_kernel_size < 1:
+            raise ValueError(
+                f"kernel_size must be at least 2 and input_kernel_size at least 1, got {kernel_size} and "
+                f"{input_kernel_size}"
+            )
+        if gate_channels % 2:
+            raise ValueError(f"gate_channels holds filter and gate, so it must be even, got {gate_channels}")
+        if shared_projection and skip_channels != residual_channels:
+            raise ValueError(
+                f"a shared projection has one width, but skip_channels is {skip_channels} and residual_channels is "
+                f"{residual_channels}"
+            )
+        self.dilations = parse_dilations(dilations)
+        self.kernel_size = kernel_size
+        self.residual_channels = residual_channels
+        self.gate_channels = gate_channels
+        self.skip_channels = skip_channels
+        self.head_channels = head_channels
+        self.input = input
+        self.input_kernel_size = input_kernel_size
+        self.bias = bias
+        self.shared_projection = shared_projection
+        self.global_channels = global_channels
+        self.upsampling = upsampling
+        self.distribution: Distribution = MuLawSoftmax() if distribution is None else distribution
+
+        self.input_layer = (
+            OneHotInput(self.distribution.levels, residual_channels, input_kernel_size, bias)
+            if input == "one-hot"
+            else ScalarInput(self.distribution, residual_channels, input_kernel_size, bias)
+        )
+        self.stack = ResidualStack(
+            self.dilations,
+            kernel_size,
+            residual_channels,
+            gate_channels,
+            skip_channels,
+            global_channels,
+            upsampling.channels if upsampling is not None else 0,
+            shared_projection,
+            bias,
+        )
+        self.head = nn.Sequential(
+            nn.ReLU(),
+            nn.Linear(skip_channels, head_channels),
+            nn.ReLU(),
+            nn.Linear(head_channels, self.distribution.parameters),
+        )
+
+    @property
+    def receptive_field(self) -> int:
+        """R: the number of samples before it that a prediction depends on."""
+        return self.stack.reach + self.input_kernel_size
+
+    def forward(self, codes: Tensor, vector: Tensor | None = None, local: Tensor | None = None) -> Tensor:
+        """Distribution parameters of each sample that follows R given ones.
+
+        Args:
+            codes: int64 `[B, T]` with T >= R.
+            vector: Global condition `[B, global_channels]`, for a net that has one.
+            local: Local condition at the sample rate `[B, T, C]` (see `upsample`); step t holds the condition of
+                sample t + 1, the one that is predicted there.
+
+        Returns:
+            `[B, T - R + 1, P]`; step j holds the parameters of sample j + R.
+        """
+        if (vector is None) != (self.global_channels == 0) or (local is None) != (self.upsampling is None):
+            raise ValueError(
+                f"the net takes a global condition: {self.global_channels > 0}, a local one: "
+                f"{self.upsampling is not None}; given: {vector is not None}, {local is not None}"
+            )
+        if codes.shape[1] < self.receptive_field:
+            raise ValueError(f"{codes.shape[1]} samples are fewer than the receptive field of {self.receptive_field}")
+        x = self.input_layer(codes)
+        if local is not None:
+            local = local[:, -x.shape[1] :]
+        return self.head(self.stack(x, vector, local))
+
+    def upsample(self, frames: Tensor) -> Tensor:
+        """Local conditioning frames `[B, F, N]` at the sample rate, `[B, N * hop, C]`."""
+        if self.upsampling is None:
+            raise ValueError("the net takes no local condition")
+        return self.upsampling(frames)
+
+    def nll(self, waveform: Tensor, conditions: Conditions = NO_CONDITIONS) -> Tensor:
+        """Negative log-likelihood of every sample that has its whole context in the waveform.
+
+        Args:
+            waveform: float `[B, T]` in [-1, 1], T > R.
+            conditions: Of the same clips; frames begin at the waveform's first sample and cover it.
+
+        Returns:
+            Nats a sample, `[B, T - R]`, for samples R to T - 1.
+        """
+        codes = self.distribution.encode(waveform)
+        local = None
+        if conditions.frames is not None:
+            local = self.upsample(conditions.frames)[:, 1 : codes.shape[1]]
+        parameters = self(codes[:, :-1], conditions.vector, local)
+        return self.distribution.nll(parameters, codes[:, self.receptive_field :])
+
+
+class OneHotInput(nn.Module):
+    """Causal convolution over one-hot codes: a sum of one table row a tap.
+
+    Args:
+        levels: Number of codes.
+        channels: C, output channels.
+        kernel_size: Taps.
+        bias: Whether a bias is added.
+    """
+
+    def __init__(self, levels: int, channels: int, kernel_size: int, bias: bool) -> None:
+        super().__init__()
+        self.kernel_size = kernel_size
+        # Of a one-hot vector one entry is 1, so the fan-in is the number of taps, whatever the number of codes.
+        self.tables = nn.Parameter(torch.randn(kernel_size, levels, channels) * kernel_size**-0.5)
+        self.bias = nn.Parameter(torch.zeros(channels)) if bias else None
+
+    def forward(self, codes: Tensor) -> Tensor:
+        """Codes `[B, T]` to `[B, T - kernel_size + 1, C]`."""
+        steps = codes.shape[1] - self.kernel_size + 1
+        x = F.embedding(codes[:, :steps], self.tables[0])
+        for tap in range(1, self.kernel_size):
+            x = x + F.embedding(codes[:, tap : tap + steps], self.tables[tap])
+        return x if self.bias is None else x + self.bias
+
+
+class ScalarInput(nn.Module):
+    """Causal convolution over the amplitudes that codes stand for.
+
+    Args:
+        distribution: Decodes the codes.
+        channels: C, output channels.
+        kernel_size: Taps.
+        bias: Whether a bias is added.
+    """
+
+    def __init__(self, distribution: Distribution, channels: int, kernel_size: int, bias: bool) -> None:
+        super().__init__()
+        self.distribution = distribution
+        self.kernel_size = kernel_size
+        self.taps = nn.Linear(kernel_size, channels, bias)
+
+    def forward(self, codes: Tensor) -> Tensor:
+        """Codes `[B, T]` to `[B, T - kernel_size + 1, C]`."""
+        return self.taps(self.distribution.decode(codes).unfold(1, self.kernel_size, 1))
+
+
+def parse_dilations(dilations: Sequence[int] | str) -> tuple[int, ...]:
+    """Dilations from a list, or from their short form, such as "1..512 x3, 1..256".
+
+    Raises:
+        ValueError: The short form cannot be read, or a dilation is not positive.
+    """
+    if not isinstance(dilations, str):
+        expanded = [int(dilation) for dilation in dilations]
+    else:
+        expanded = []
+        for part in dilations.split(","):
+            match = re.fullmatch(r"\s*(\d+)(?:\s*\.\.\s*(\d+))?(?:\s*x\s*(\d+))?\s*", part)
+            if match is None:
+                raise ValueError(f"cannot read dilations {part.strip()!r}; write them as '1..512 x3' or as a list")
+            first, last, times = int(match[1]), int(match[2] or match[1]), int(match[3] or 1)
+            cycle = [first]
+            while 0 < cycle[-1] < last:
+                cycle.append(2 * cycle[-1])
+            if cycle[-1] != last:
+                raise ValueError(f"dilations {part.strip()!r} double from {first} but do not meet {last}")
+            expanded += cycle * times
+    if not expanded or min(expanded) < 1:
+        raise ValueError(f"dilations must be one or more positive integers, got {dilations!r}")
+    return tuple(expanded)
