@@ -204,7 +204,8 @@ class ScalarInput(nn.Module):
 
     def forward(self, codes: Tensor) -> Tensor:
         """Codes `[B, T]` to `[B, T - kernel_size + 1, C]`."""
-        return self.taps(self.distribution.decode(codes).unfold(1, self.kernel_size, 1))
+        amplitudes = self.distribution.decode(codes).to(self.taps.weight.dtype)
+        return self.taps(amplitudes.unfold(1, self.kernel_size, 1))
 
 
 def parse_dilations(dilations: Sequence[int] | str) -> tuple[int, ...]:

@@ -1,0 +1,129 @@
+"""Small nets of every kind, and slower exact forms to hold them against."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from lightning_wavenet.backbone import RepeatUpsampling, TransposedUpsampling, WaveNet
+from lightning_wavenet.sampling import Stream
+from lightning_wavenet.sampling.sampler import local_condition
+
+KINDS = {
+    "plain": {},
+    "kernel 3": {"kernel_size": 3},
+    "kernel 4, input 3": {"kernel_size": 4, "input_kernel_size": 3},
+    "explicit dilations": {"dilations": [1, 3, 5, 2]},
+    "no biases": {"bias": False},
+    "shared projection": {"shared_projection": True, "skip_channels": 8},
+    "scalar input": {"input": "scalar", "input_kernel_size": 1},
+    "global": {"global_channels": 3},
+    "local, transposed": {"upsampling": [4, 5]},
+    "local, repeated": {"upsampling": 20},
+    "global and local": {"global_channels": 2, "upsampling": [10], "kernel_size": 3},
+}
+
+
+def build(kind: str = "plain", seed: int = 0, **changes: object) -> WaveNet:
+    """A net of 8 residual channels and 4 or 5 layers, in float64 where asked by `.double()`."""
+    torch.manual_seed(seed)
+    options: dict = {
+        "dilations": "1..4 x1, 1..2",
+        "residual_channels": 8,
+        "gate_channels": 12,
+        "skip_channels": 10,
+        "head_channels": 9,
+        **KINDS[kind],
+        **changes,
+    }
+    upsampling = options.get("upsampling")
+    if isinstance(upsampling, list):
+        options["upsampling"] = TransposedUpsampling(frame_channels=3, strides=upsampling, channels=4)
+    elif isinstance(upsampling, int):
+        options["upsampling"] = RepeatUpsampling(frame_channels=3, hop=upsampling)
+    net = WaveNet(**options)
+    with torch.no_grad():
+        # Sharper than a fresh net, whose logits are so flat that mistakes in them would hardly change a draw.
+        net.head[-1].weight.mul_(8)
+    return net.eval()
+
+
+def stream_for(net: WaveNet, samples: int, seed: int = 0, prime: int | None = None) -> Stream:
+    """A stream with whatever conditions the net takes, random from the seed."""
+    generator = torch.Generator().manual_seed(seed + 1000)
+    hop = net.upsampling.hop if net.upsampling is not None else 1
+    frames = -(-(samples + (prime or 0)) // hop)
+    return Stream(
+        samples,
+        seed,
+        None if prime is None else torch.rand(prime, generator=generator) * 1.6 - 0.8,
+        torch.randn(net.global_channels, generator=generator) if net.global_channels else None,
+        torch.randn(3, frames, generator=generator) if net.upsampling is not None else None,
+    )
+
+
+def teacher_forced(net: WaveNet, stream: Stream, codes: Tensor) -> Tensor:
+    """Distribution parameters `[samples, P]` of a stream's codes by one whole forward pass from silence on."""
+    field, prime = net.receptive_field, stream.prime_samples
+    history = torch.full((field,), net.distribution.silence)
+    if stream.prime is not None:
+        history = torch.cat([history, net.distribution.encode(stream.prime)])
+    whole = torch.cat([history, codes])[:-1]
+    dtype = next(net.parameters()).dtype
+    vector = None if stream.vector is None else stream.vector.to(dtype).unsqueeze(0)
+    local = None
+    if stream.frames is not None:
+        local = local_condition(net, stream.frames.to(dtype), 1 - field, prime + len(codes))
+    return net(whole.unsqueeze(0), vector, local)[0, prime:]
+
+
+def generate_naively(net: WaveNet, stream: Stream) -> Tensor:
+    """Codes `[samples]` by a whole forward pass a sample, from the uniforms that the sampler uses."""
+    uniforms = torch.from_numpy(np.random.default_rng(stream.seed).random(stream.samples))
+    codes = torch.empty(0, dtype=torch.long)
+    for uniform in uniforms:
+        ahead = torch.cat([codes, torch.zeros(1, dtype=torch.long)])
+        parameters = teacher_forced(net, stream, ahead)[-1]
+        codes = torch.cat([codes, net.distribution.sample(parameters, uniform).unsqueeze(0)])
+    return codes
+
+
+def textbook_forward(net: WaveNet, codes: Tensor, vector: Tensor | None, local: Tensor | None) -> Tensor:
+    """The same net in channels-first form: `conv1d` with dilation, skips summed layer by layer."""
+
+    def conv(signal: Tensor, weight: Tensor, bias: Tensor | None, dilation: int = 1) -> Tensor:
+        taps = weight.shape[1] // signal.shape[1]
+        kernel = weight.view(weight.shape[0], taps, signal.shape[1]).transpose(1, 2)
+        return F.conv1d(signal, kernel, bias, dilation=dilation)
+
+    if net.input == "one-hot":
+        one_hot = F.one_hot(codes, net.distribution.levels).to(net.input_layer.tables).transpose(1, 2)
+        x = F.conv1d(one_hot, net.input_layer.tables.permute(2, 1, 0), net.input_layer.bias)
+    else:
+        decoded = net.distribution.decode(codes).to(net.input_layer.taps.weight).unsqueeze(1)
+        x = conv(decoded, net.input_layer.taps.weight, net.input_layer.taps.bias)
+    steps = codes.shape[1] - net.receptive_field + 1
+    half = net.gate_channels // 2
+    skips = 0
+    for index, layer in enumerate(net.stack.residual_layers()):
+        both = conv(x, layer.dilated.weight, layer.dilated.bias, layer.dilation)
+        if vector is not None:
+            rows = slice(index * net.gate_channels, (index + 1) * net.gate_channels)
+            both = both + (vector @ net.stack.vector.weight[rows].T).unsqueeze(-1)
+        if local is not None:
+            both = both + conv(local[:, -both.shape[2] :].transpose(1, 2), layer.local.weight, None)
+        z = torch.tanh(both[:, :half]) * torch.sigmoid(both[:, half:])
+        projection = None
+        if layer.projection is not None:
+            projection = conv(z, layer.projection.weight, layer.projection.bias)
+            x = x[:, :, -projection.shape[2] :] + projection
+        if net.stack.skip is None:
+            skips = skips + projection[:, :, -steps:]
+        else:
+            skips = skips + conv(z[:, :, -steps:], net.stack.skip.weight[:, index * half : (index + 1) * half], None)
+    if net.stack.skip is not None and net.stack.skip.bias is not None:
+        skips = skips + net.stack.skip.bias.unsqueeze(-1)
+    hidden = conv(F.relu(skips), net.head[1].weight, net.head[1].bias)
+    return conv(F.relu(hidden), net.head[3].weight, net.head[3].bias).transpose(1, 2)

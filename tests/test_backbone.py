@@ -1,0 +1,180 @@
+import pytest
+import torch
+from nets import KINDS, build, textbook_forward
+
+from lightning_wavenet.backbone import Conditions, RepeatUpsampling, TransposedUpsampling, WaveNet
+from lightning_wavenet.backbone.wavenet import parse_dilations
+
+
+@pytest.mark.parametrize(
+    ("options", "field"),
+    [
+        ({"dilations": "1..512 x3", "input_kernel_size": 1}, 3_070),
+        ({"dilations": "1..512 x5", "input_kernel_size": 2}, 5_117),
+        ({"dilations": "1..512 x3", "kernel_size": 3, "input_kernel_size": 1}, 6_139),
+        ({"dilations": "1..32 x4", "kernel_size": 3, "input_kernel_size": 1}, 505),
+        ({"dilations": [1] * 30, "kernel_size": 3, "input_kernel_size": 1}, 61),
+        # Figure 2 counts input layer and three hidden layers of filter length 2 without dilation.
+        ({"dilations": [1, 1, 1], "input_kernel_size": 2}, 5),
+        # Figure 3.
+        ({"dilations": "1..8", "input_kernel_size": 1}, 16),
+    ],
+)
+def test_receptive_field_of_known_nets(options, field):
+    assert WaveNet(residual_channels=2, gate_channels=2, skip_channels=2, **options).receptive_field == field
+
+
+@pytest.mark.parametrize("dilations", [[1], [1, 2, 4], [3, 1, 5], [2, 2, 2]])
+@pytest.mark.parametrize("kernel_size", [2, 3, 4])
+@pytest.mark.parametrize(("input", "input_kernel_size"), [("one-hot", 1), ("one-hot", 3), ("scalar", 2)])
+def test_each_output_depends_on_its_receptive_field_and_nothing_else(dilations, kernel_size, input, input_kernel_size):
+    """The Jacobian by differences: every sample in the field changes the output, none outside it does."""
+    net = build(dilations=dilations, kernel_size=kernel_size, input=input, input_kernel_size=input_kernel_size).double()
+    with torch.no_grad():
+        # Rectifiers that are all shut would hide a dependence.
+        net.stack.skip.bias.add_(20)
+        net.head[1].bias.add_(20)
+    field = net.receptive_field
+    codes = torch.randint(0, 256, (1, field + 6))
+    base = net(codes)
+    assert base.shape[1] == 7
+    for position in range(codes.shape[1]):
+        changed = codes.clone()
+        changed[0, position] = (codes[0, position] + 100) % 256
+        differs = (net(changed) != base).any(-1)[0].tolist()
+        # Output j is computed from codes j to j + R - 1.
+        reached = [j <= position <= j + field - 1 for j in range(7)]
+        # With gaps between the taps, a field holds samples that no path reaches.
+        on_a_path = [reached[j] and _on_a_path(net, j + field - 1 - position) for j in range(7)]
+        assert differs == on_a_path
+    assert _on_a_path(net, 0)
+    assert _on_a_path(net, field - 1)
+
+
+def _on_a_path(net: WaveNet, delay: int) -> bool:
+    delays = set(range(net.input_kernel_size))
+    for dilation in net.dilations:
+        delays = {d + tap * dilation for d in delays for tap in range(net.kernel_size)}
+    return delay in delays
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_forward_is_that_of_dilated_convolutions(kind):
+    net = build(kind).double()
+    codes = torch.randint(0, 256, (3, net.receptive_field + 40))
+    vector = torch.randn(3, net.global_channels).double() if net.global_channels else None
+    local = torch.randn(3, codes.shape[1], net.upsampling.channels).double() if net.upsampling else None
+    torch.testing.assert_close(net(codes, vector, local), textbook_forward(net, codes, vector, local))
+
+
+def test_every_parameter_gets_a_gradient():
+    for kind in KINDS:
+        net = build(kind)
+        waveform = torch.rand(2, net.receptive_field + 50) - 0.5
+        frames = -(-waveform.shape[1] // net.upsampling.hop) if net.upsampling else 0
+        conditions = Conditions(
+            torch.randn(2, net.global_channels) if net.global_channels else None,
+            torch.randn(2, 3, frames) if net.upsampling else None,
+        )
+        net.nll(waveform, conditions).mean().backward()
+        silent = [name for name, p in net.named_parameters() if p.grad is None or not p.grad.any()]
+        assert not silent, (kind, silent)
+
+
+def test_parameter_count_of_the_papers_net():
+    """Layer by layer with pencil and paper: 30 layers, 64 residual, 128 gate, 256 skip, 256 head and output."""
+    inputs = 2 * 256 * 64 + 64
+    dilated = 30 * (2 * 64 * 128 + 128)
+    residual = 29 * (64 * 64 + 64)
+    skip = 30 * 64 * 256 + 256
+    head = 2 * (256 * 256 + 256)
+    net = WaveNet()
+    assert sum(p.numel() for p in net.parameters()) == inputs + dilated + residual + skip + head
+
+
+def test_fresh_net_predicts_almost_uniformly():
+    torch.manual_seed(0)
+    nll = WaveNet(dilations="1..16").nll(torch.rand(1, 500) - 0.5).mean().item()
+    assert nll == pytest.approx(5.545, abs=0.1)
+
+
+def test_nll_of_a_batch_is_that_of_its_clips():
+    net = build("global and local").double()
+    waveform = torch.rand(3, 100).double() - 0.5
+    conditions = Conditions(torch.randn(3, 2).double(), torch.randn(3, 3, 10).double())
+    together = net.nll(waveform, conditions)
+    for row in range(3):
+        alone = net.nll(waveform[row : row + 1], Conditions(*(c[row : row + 1] for c in conditions)))
+        torch.testing.assert_close(together[row : row + 1], alone)
+
+
+@pytest.mark.parametrize(
+    "upsampling",
+    [
+        RepeatUpsampling(3, 20),
+        TransposedUpsampling(3, [20], 4),
+        TransposedUpsampling(3, [4, 5], 4),
+        TransposedUpsampling(3, [2, 2, 5], 4),
+        TransposedUpsampling(3, [1, 20], 4),
+    ],
+)
+def test_impulse_in_a_frame_changes_samples_from_its_own_on(upsampling):
+    frames = torch.randn(1, 3, 8)
+    base = upsampling(frames)
+    assert base.shape == (1, 8 * 20, upsampling.channels)
+    for frame in range(8):
+        changed = frames.clone()
+        changed[:, :, frame] += 1
+        differs = (upsampling(changed) != base).any(-1)[0]
+        first, last = differs.nonzero()[[0, -1]].flatten().tolist()
+        assert first == frame * 20
+        # The last sample reached lies in the last frame whose context still holds the changed one.
+        assert last // 20 == min(frame + upsampling.context_frames, 7)
+
+
+@pytest.mark.parametrize("kind", ["local, transposed", "local, repeated", "global and local"])
+def test_impulse_in_a_frame_changes_likelihoods_from_its_own_samples_on(kind):
+    net = build(kind).double()
+    hop, field = net.upsampling.hop, net.receptive_field
+    samples = 8 * hop
+    assert samples > field + 2 * hop
+    waveform = torch.rand(1, samples).double() - 0.5
+    vector = torch.randn(1, net.global_channels).double() if net.global_channels else None
+    frames = torch.randn(1, 3, 8).double()
+    base = net.nll(waveform, Conditions(vector, frames))
+    for frame in range(-(-field // hop), 8):
+        changed = frames.clone()
+        changed[:, :, frame] += 1
+        differs = (net.nll(waveform, Conditions(vector, changed)) != base)[0].nonzero().flatten()
+        assert differs[0].item() + field == frame * hop
+
+
+def test_dilations_short_form():
+    assert parse_dilations("1..8 x2, 1..2, 7") == (1, 2, 4, 8, 1, 2, 4, 8, 1, 2, 7)
+    assert parse_dilations([3, 1]) == (3, 1)
+    for wrong in ("1..512 times 3", "1..500", "0..4", "", "8..1"):
+        with pytest.raises(ValueError, match="dilations"):
+            parse_dilations(wrong)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"gate_channels": 7}, "even"),
+        ({"kernel_size": 1}, "kernel_size"),
+        ({"shared_projection": True}, "skip_channels is 256 and residual_channels is 64"),
+    ],
+)
+def test_impossible_options_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        WaveNet(**options)
+
+
+def test_missing_and_unwanted_conditions_are_refused():
+    codes = torch.randint(0, 256, (1, 50))
+    with pytest.raises(ValueError, match="global condition"):
+        build("global")(codes)
+    with pytest.raises(ValueError, match="global condition"):
+        build()(codes, torch.zeros(1, 3))
+    with pytest.raises(ValueError, match="fewer than the receptive field"):
+        build()(codes[:, :4])
