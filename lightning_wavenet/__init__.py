@@ -1,1 +1,32 @@
-"""Reproduce the experiments of the WaveNet paper (arXiv 1609.03499) with PyTorch Lightning."""
+"""Reproduce the experiments of the WaveNet paper (arXiv 1609.03499) with PyTorch Lightning.
+
+>>> import lightning_wavenet
+>>> task = lightning_wavenet.load("runs/demo/checkpoints/best.ckpt")
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lightning_wavenet.backbone import WaveNet
+    from lightning_wavenet.checkpoint import load
+    from lightning_wavenet.sampling import Sampler, Stream
+
+__version__ = "0.1.0"
+__all__ = ["Sampler", "Stream", "WaveNet", "__version__", "load"]
+
+_HOMES = {
+    "WaveNet": "lightning_wavenet.backbone",
+    "Sampler": "lightning_wavenet.sampling",
+    "Stream": "lightning_wavenet.sampling",
+    "load": "lightning_wavenet.checkpoint",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Importing torch and Lightning takes seconds, which `wavenet --help` need not wait for.
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,26 @@
+"""Corpora: from their original layout on disk to batches."""
+
+from datamodules.audio_folder import AudioFolderDataModule
+from datamodules.base import AudioDataModule
+from datamodules.cache import Audio
+from datamodules.crops import Crops
+from datamodules.description import Amount, Description, Spread
+from datamodules.records import Listing, Problem, Record, SplitName
+from datamodules.splits import Split
+from datamodules.vctk import VCTKDataModule
+
+__all__ = [
+    "Amount",
+    "Audio",
+    "AudioDataModule",
+    "AudioFolderDataModule",
+    "Crops",
+    "Description",
+    "Listing",
+    "Problem",
+    "Record",
+    "Split",
+    "SplitName",
+    "Spread",
+    "VCTKDataModule",
+]

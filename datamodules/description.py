@@ -1,0 +1,99 @@
+"""What a corpus amounts to, in numbers."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datamodules.cache import Clips
+from datamodules.records import SPLITS, Problem, SplitName
+
+
+@dataclass(frozen=True)
+class Amount:
+    """How much audio there is."""
+
+    clips: int
+    hours: float
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How a quantity is distributed over clips."""
+
+    low: float
+    """5th percentile."""
+    median: float
+    high: float
+    """95th percentile."""
+
+
+@dataclass(frozen=True)
+class Description:
+    """A corpus in numbers, after decoding.
+
+    Attributes:
+        corpus: Short name of the corpus.
+        sample_rate: Rate of the waveforms (Hz).
+        total: All usable clips.
+        splits: Amount in each split.
+        speakers: Amount from each speaker; empty where the corpus names none.
+        seconds: Duration of a clip (seconds).
+        peak: Largest magnitude in a clip (dB relative to full scale).
+        rms: Root mean square of a clip (dB relative to full scale).
+        skipped: Ids of what was skipped, under the reason, the commonest first.
+    """
+
+    corpus: str
+    sample_rate: int
+    total: Amount
+    splits: Mapping[SplitName, Amount]
+    speakers: Mapping[str, Amount]
+    seconds: Spread
+    peak: Spread
+    rms: Spread
+    skipped: Mapping[str, tuple[str, ...]]
+
+
+def describe(corpus: str, sample_rate: int, clips: Clips, problems: Iterable[Problem]) -> Description:
+    """Count and measure a corpus.
+
+    Args:
+        corpus: Its short name.
+        sample_rate: Rate of the clips (Hz).
+        clips: Its usable clips, divided.
+        problems: What was skipped.
+    """
+    hours = clips.frames / sample_rate / 3600
+
+    def amount(chosen: NDArray[np.bool_]) -> Amount:
+        return Amount(int(chosen.sum()), float(hours[chosen].sum()))
+
+    splits, speakers = np.array(clips.splits), np.array(clips.speakers)
+    return Description(
+        corpus=corpus,
+        sample_rate=sample_rate,
+        total=amount(np.ones(len(clips), np.bool_)),
+        splits={name: amount(splits == name) for name in SPLITS},
+        speakers={str(name): amount(speakers == name) for name in np.unique(speakers) if name},
+        seconds=_spread(clips.frames / sample_rate),
+        peak=_spread(20 * np.log10(clips.peaks)),
+        rms=_spread(20 * np.log10(clips.rms)),
+        skipped=by_reason(problems),
+    )
+
+
+def by_reason(problems: Iterable[Problem]) -> dict[str, tuple[str, ...]]:
+    """Ids of what was skipped, under the reason, the commonest first."""
+    ids = defaultdict(list)
+    for problem in problems:
+        ids[problem.reason].append(problem.id)
+    return {reason: tuple(of) for reason, of in sorted(ids.items(), key=lambda item: -len(item[1]))}
+
+
+def _spread(values: NDArray[np.floating]) -> Spread:
+    return Spread(*(float(value) for value in np.percentile(values, (5, 50, 95))))

@@ -1,0 +1,57 @@
+"""What a corpus reader yields: the clips that it found on disk, and what it could not use and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+SplitName = Literal["train", "validation", "test"]
+SPLITS: tuple[SplitName, ...] = get_args(SplitName)
+
+
+@dataclass(frozen=True)
+class Record:
+    """One recording of a corpus.
+
+    Attributes:
+        id: Unique name of the clip in its corpus.
+        path: The audio file, somewhere below the root of the `Listing`.
+        split: Where the corpus itself puts the clip, or None where the deterministic split is to decide.
+        speaker: Who speaks, empty where the corpus does not say.
+        text: What is said, empty where the corpus does not say.
+        label: A class given to the clip, such as the digit that is spoken.
+        tags: Names of what holds of the clip, such as instruments.
+        split_key: What must stay within one split, such as a sentence that several speakers read. Empty: the id.
+    """
+
+    id: str
+    path: Path
+    split: SplitName | None = None
+    speaker: str = ""
+    text: str = ""
+    label: str = ""
+    tags: tuple[str, ...] = ()
+    split_key: str = ""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something in a corpus that was skipped.
+
+    Attributes:
+        id: Id of the clip, or a path relative to the corpus.
+        reason: Why, in one line without a period; equal for equal causes, because reasons are counted.
+    """
+
+    id: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Listing:
+    """All that a reader found below `root`, in a fixed order."""
+
+    root: Path
+    records: tuple[Record, ...]
+    problems: tuple[Problem, ...] = ()

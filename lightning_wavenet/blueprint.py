@@ -1,0 +1,67 @@
+"""How a module is rebuilt from a checkpoint: its class and constructor arguments as plain values.
+
+Every module of this project keeps its constructor arguments as attributes of the same names. A blueprint reads them
+back, so that a checkpoint holds names and numbers instead of pickled classes, whether the module was built from YAML
+or in Python.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import sys
+from typing import Any
+
+from torch import nn
+
+from lightning_wavenet.errors import RequestError
+
+PACKAGE = __name__.partition(".")[0]
+
+
+def describe(module: object) -> dict[str, Any]:
+    """Class path and constructor arguments of a module, nested modules included.
+
+    Functions among the arguments (an optimizer, say) are what only training needs and are left out.
+    """
+    cls = type(module)
+    arguments = {name: getattr(module, name) for name in inspect.signature(cls).parameters}
+    return {
+        "class_path": f"{cls.__module__}.{cls.__qualname__}",
+        "init_args": {
+            name: _plain(value)
+            for name, value in arguments.items()
+            if isinstance(value, nn.Module) or not callable(value)
+        },
+    }
+
+
+def build(blueprint: dict[str, Any]) -> Any:
+    """The inverse of `describe`.
+
+    Raises:
+        RequestError: The class belongs neither to this project nor to a module that is imported already, or no longer
+            takes the arguments that it was saved with.
+    """
+    module_name, _, class_name = blueprint["class_path"].rpartition(".")
+    if module_name.partition(".")[0] != PACKAGE and module_name not in sys.modules:
+        raise RequestError(f"the checkpoint needs the class {blueprint['class_path']}; import {module_name} first")
+    try:
+        cls = getattr(importlib.import_module(module_name), class_name)
+        return cls(**{name: _built(value) for name, value in blueprint["init_args"].items()})
+    except (ImportError, AttributeError, TypeError) as error:
+        raise RequestError(f"this version cannot rebuild {blueprint['class_path']}: {error}") from error
+
+
+def _plain(value: Any) -> Any:
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return describe(value)
+
+
+def _built(value: Any) -> Any:
+    if isinstance(value, dict) and set(value) == {"class_path", "init_args"}:
+        return build(value)
+    return value

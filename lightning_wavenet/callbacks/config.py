@@ -1,0 +1,36 @@
+"""The configuration that a run was made with, kept in its folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.cli import SaveConfigCallback
+from pytorch_lightning.loggers import CSVLogger, WandbLogger
+
+
+class SaveConfig(SaveConfigCallback):
+    """Writes the resolved configuration to `config.yaml` of the run folder, and beside the logs of each start.
+
+    The run folder's file is that of the first start, and reproduces the run by itself: it names neither the folder
+    nor a checkpoint to resume from. Weights & Biases gets the same values as its configuration.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs | {"save_to_log_dir": False})
+
+    def save_config(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Writes the files; called on the first process only."""
+        config = self.config.clone()
+        for ours in ("run", "overwrite", "ckpt_path", "weights_only"):
+            config.pop(ours, None)
+        run = Path(trainer.default_root_dir)
+        places = [run] + [Path(logger.log_dir) for logger in trainer.loggers if isinstance(logger, CSVLogger)]
+        for place in places:
+            place.mkdir(parents=True, exist_ok=True)
+            if not (place / "config.yaml").exists():
+                self.parser.save(config, place / "config.yaml", skip_none=False, skip_check=True, multifile=False)
+        for logger in trainer.loggers:
+            if isinstance(logger, WandbLogger):
+                logger.experiment.config.update(config.as_dict(), allow_val_change=True)

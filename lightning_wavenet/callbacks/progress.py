@@ -1,0 +1,118 @@
+"""How fast a run trains, and a line now and then where no progress bar can be drawn."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Callback
+
+from lightning_wavenet.batch import Batch
+
+
+class Throughput(Callback):
+    """Logs "train/samples_per_second" and "train/seconds", the time spent in training steps (s).
+
+    What happens between steps (loading, validation, sample logging, checkpoints) is left out. Samples are those that
+    count in the loss, of all processes together, taking them to be equally fast.
+    """
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._started = 0.0
+        self._samples = 0
+        self._since = 0.0
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, batch_idx: int
+    ) -> None:
+        """Starts the clock."""
+        self._started = time.monotonic()
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        """Adds a step, and logs where Lightning logs."""
+        self.seconds += time.monotonic() - self._started
+        self._samples += int(batch.target_mask.sum()) * trainer.world_size
+        if trainer.global_step % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+            rate = self._samples / (self.seconds - self._since)
+            self._samples, self._since = 0, self.seconds
+            pl_module.log("train/samples_per_second", rate, prog_bar=True, batch_size=1)
+            pl_module.log("train/seconds", self.seconds, batch_size=1)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Training time so far."""
+        return {"seconds": self.seconds}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Goes on counting."""
+        self.seconds = self._since = state_dict["seconds"]
+
+
+class ProgressLines(Callback):
+    """Prints where training stands every few seconds, for logs and pipes.
+
+    Args:
+        every_seconds: Time between lines (s).
+    """
+
+    def __init__(self, every_seconds: float = 10.0) -> None:
+        self.every_seconds = every_seconds
+        self._start = 0.0
+        self._next = 0.0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Starts the clock."""
+        self._start = time.monotonic()
+        self._next = self._start
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        """Prints a line where one is due."""
+        now = time.monotonic()
+        if trainer.is_global_zero and now >= self._next:
+            self._next = now + self.every_seconds
+            self._print(trainer, now)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Prints each validation's result."""
+        if trainer.is_global_zero and trainer.state.fn == "fit" and not trainer.sanity_checking:
+            self._print(trainer, time.monotonic())
+
+    def _print(self, trainer: pl.Trainer, now: float) -> None:
+        metrics = trainer.progress_bar_metrics
+        shown = {"train/bits": ".3f", "val/bits": ".3f", "train/samples_per_second": ",.0f"}
+        parts = [f"{key} {metrics[key]:{form}}" for key, form in shown.items() if key in metrics]
+        print(f"{now - self._start:6.0f} s  step {trainer.global_step:>7}  " + "  ".join(parts), flush=True)
+
+
+class FirstValidation(Callback):
+    """Keeps what Lightning's check before training finds, so that the log tells where training began.
+
+    The figure is logged as "val/bits" of step 0, and is that of the whole validation split where the Trainer's
+    `num_sanity_val_steps` is -1.
+    """
+
+    def __init__(self) -> None:
+        self.bits: float | None = None
+
+    def on_sanity_check_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Logs the figure, which Lightning would throw away."""
+        if "val/bits" not in trainer.callback_metrics:
+            return
+        self.bits = trainer.callback_metrics["val/bits"].item()
+        for logger in trainer.loggers:
+            logger.log_metrics({"val/bits": self.bits}, 0)
+        if trainer.is_global_zero:
+            print(f"before training: val/bits {self.bits:.3f}", flush=True)
+
+    def state_dict(self) -> dict[str, Any]:
+        """A resumed run does not check again."""
+        return {"bits": self.bits}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Where training began at first."""
+        self.bits = state_dict["bits"]

@@ -1,0 +1,128 @@
+"""What the model sounds like while it trains, and the clips that `wavenet predict` asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import BasePredictionWriter, Callback
+from pytorch_lightning.loggers import WandbLogger
+from torch import Tensor
+
+from datamodules.base import AudioDataModule
+from lightning_wavenet.audio import write_clip
+from lightning_wavenet.batch import Batch
+from lightning_wavenet.metrics import level_db, spectral_distance_db
+from lightning_wavenet.sampling import Sampler
+from lightning_wavenet.tasks import BaseTask
+
+
+class SampleLogger(Callback):
+    """Generates a few clips every so many steps: same seeds, conditions and primes each time, so that they line up.
+
+    Each round goes to `samples/step_NNNNNNN/` of the run folder as wavs with spectrogram pictures, and to Weights &
+    Biases where the run logs there. The recordings that lend the conditions lie in `samples/reference/`. Two numbers
+    are logged with each round: `samples/level_db`, the RMS level, and `samples/spectral_distance_db`, how far the
+    clips' long-term spectrum is from that of the references.
+
+    Args:
+        every_n_steps: Training steps between rounds; 0 generates none.
+        clips: Clips a round, spread over the speakers of the validation set.
+        seconds: Length of each clip (s).
+        prime_seconds: How much of the recording is given to be continued (s); 0 begins out of silence.
+        temperature: Divides the logits; 1 samples from the model.
+        seed: Seed of the first clip.
+    """
+
+    def __init__(
+        self,
+        every_n_steps: int = 5_000,
+        clips: int = 4,
+        seconds: float = 2.0,
+        prime_seconds: float = 0.0,
+        temperature: float = 1.0,
+        seed: int = 0,
+    ) -> None:
+        self.every_n_steps = every_n_steps
+        self.clips = clips
+        self.seconds = seconds
+        self.prime_seconds = prime_seconds
+        self.temperature = temperature
+        self.seed = seed
+        self._last_step = 0
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        """Generates a round where one is due."""
+        step = trainer.global_step
+        due = self.every_n_steps > 0 and step % self.every_n_steps == 0 and step != self._last_step
+        if due and trainer.is_global_zero:
+            self._last_step = step
+            self._round(trainer, pl_module, step)
+
+    def _round(self, trainer: pl.Trainer, pl_module: pl.LightningModule, step: int) -> None:
+        corpus = getattr(trainer, "datamodule", None)
+        if not isinstance(corpus, AudioDataModule) or not isinstance(pl_module, BaseTask):
+            return
+        rate = corpus.vocabulary.sample_rate
+        folder = Path(trainer.default_root_dir) / "samples"
+        samples, primed = round(self.seconds * rate), round(self.prime_seconds * rate)
+        prompts = corpus.prompts(self.clips, samples)
+        recorded = [clip[kept] for clip, kept in zip(prompts.waveform, prompts.target_mask, strict=True)]
+        names = [f"{row:02d}_{Path(clip_id).name}" for row, clip_id in enumerate(prompts.ids)]
+        if not (folder / "reference").exists():
+            for name, clip in zip(names, recorded, strict=True):
+                write_clip(folder / "reference" / name, clip, rate)
+
+        training = pl_module.training
+        pl_module.eval()
+        on_device = pl_module.transfer_batch_to_device(prompts, pl_module.device, 0)
+        streams = pl_module.streams(on_device, samples, self.seed, primed)
+        generated = Sampler(pl_module.backbone, temperature=self.temperature).generate(streams)
+        pl_module.train(training)
+
+        paths = [
+            write_clip(folder / f"step_{step:07d}" / name, clip, rate)
+            for name, clip in zip(names, generated, strict=True)
+        ]
+        measured = {
+            "samples/level_db": sum(map(level_db, generated)) / len(generated),
+            "samples/spectral_distance_db": spectral_distance_db(generated, recorded, rate),
+        }
+        for logger in trainer.loggers:
+            logger.log_metrics(measured, step)
+            if isinstance(logger, WandbLogger):
+                logger.log_audio("samples/audio", [str(path) for path in paths], step=step, caption=prompts.ids)
+                pictures = [str(path.with_suffix(".png")) for path in paths]
+                logger.log_image("samples/spectrogram", pictures, step=step, caption=prompts.ids)
+
+
+class PredictionWriter(BasePredictionWriter):
+    """Writes what `predict` generates to a folder, a wav and a spectrogram picture each.
+
+    Args:
+        folder: Where the clips go.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(write_interval="batch")
+        self.folder = folder
+
+    def write_on_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        prediction: list[Tensor],
+        batch_indices: Sequence[int] | None,
+        batch: Batch,
+        batch_idx: int,
+        dataloader_idx: int,
+    ) -> None:
+        """Names each clip after the recording whose conditions it was generated under."""
+        assert isinstance(pl_module, BaseTask)
+        assert pl_module.vocabulary is not None
+        for clip_id, clip in zip(batch.ids, prediction, strict=True):
+            write_clip(self.folder / Path(clip_id).name, clip, pl_module.vocabulary.sample_rate)

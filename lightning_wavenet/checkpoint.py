@@ -1,0 +1,44 @@
+"""One loader for every task's checkpoint."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lightning_wavenet import blueprint
+from lightning_wavenet.errors import RequestError
+from lightning_wavenet.tasks.base import CHECKPOINT_KEY, BaseTask
+from lightning_wavenet.vocabulary import Vocabulary
+
+
+def load(path: str | Path, device: str | torch.device = "cpu") -> BaseTask:
+    """The task of a checkpoint, with its weights and vocabulary, ready to generate.
+
+    Args:
+        path: A file that `wavenet fit` wrote.
+        device: Where the weights go.
+
+    Raises:
+        RequestError: There is no such file, it is damaged, or it is no checkpoint of this project.
+    """
+    checkpoint = _read(Path(path), device)
+    task = blueprint.build(checkpoint[CHECKPOINT_KEY]["task"])
+    task.load_state_dict(checkpoint["state_dict"])
+    if checkpoint[CHECKPOINT_KEY]["vocabulary"] is not None:
+        task.vocabulary = Vocabulary.from_plain(checkpoint[CHECKPOINT_KEY]["vocabulary"])
+    return task.to(device).eval()
+
+
+def _read(path: Path, device: str | torch.device) -> dict[str, Any]:
+    if not path.is_file():
+        raise RequestError(f"there is no checkpoint {path}")
+    try:
+        checkpoint = torch.load(path, map_location=device, weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        raise RequestError(f"{path} is no checkpoint, or a damaged one ({str(error).splitlines()[0]})") from error
+    if not isinstance(checkpoint, dict) or CHECKPOINT_KEY not in checkpoint:
+        raise RequestError(f"{path} is not a checkpoint that wavenet fit wrote")
+    return checkpoint

@@ -1,0 +1,1 @@
+"""The command `wavenet`, one file a verb."""

@@ -1,0 +1,129 @@
+"""`wavenet generate`: audio from a checkpoint alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from jsonargparse import ArgumentParser
+
+
+def main(arguments: list[str]) -> None:
+    """Parses the options and generates."""
+    parser = ArgumentParser(
+        prog="wavenet generate",
+        description="Generates audio from a checkpoint: a 16-bit wav, a spectrogram and a description of each clip.",
+        exit_on_error=False,
+    )
+    parser.add_argument("checkpoint", type=Path, help="a checkpoint that wavenet fit wrote")
+    parser.add_function_arguments(generate, skip={"checkpoint"})
+    options = parser.parse_args(arguments)
+    generate(**vars(parser.instantiate_classes(options)))
+
+
+def generate(
+    checkpoint: Path,
+    out: Path,
+    num: int = 1,
+    seconds: float = 3.0,
+    speaker: str | None = None,
+    prime: Path | None = None,
+    seed: int = 0,
+    temperature: float = 1.0,
+    top_p: float = 1.0,
+    engine: Literal["auto", "eager"] = "auto",
+    device: str = "auto",
+    overwrite: bool = False,
+) -> None:
+    """Generates clips and writes `NAME.wav`, `NAME.png` and `NAME.json` of each.
+
+    Args:
+        checkpoint: A checkpoint that wavenet fit wrote.
+        out: Folder for the clips.
+        num: Clips, of each speaker where the model knows speakers.
+        seconds: Length of each clip (s).
+        speaker: Whose voice, or several joined by commas; by default every speaker that the model knows.
+        prime: Recording to continue; without one a clip begins out of silence.
+        seed: Seed of the first clip; the others count on from it.
+        temperature: Divides the logits; 1 samples from the model, less is more conservative.
+        top_p: Keep only the most probable values that together reach this probability; 1 keeps all.
+        engine: How to generate; "auto" takes the fastest engine that fits.
+        device: Where to generate: "cpu", "cuda", "cuda:1", ...; "auto" takes a GPU where there is one.
+        overwrite: Whether clips that exist may be replaced.
+
+    Raises:
+        RequestError: The request does not fit the checkpoint, or would overwrite something.
+    """
+    import time
+
+    import torch
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from lightning_wavenet import __version__
+    from lightning_wavenet.audio import read_audio, write_clip
+    from lightning_wavenet.batch import Batch
+    from lightning_wavenet.checkpoint import load
+    from lightning_wavenet.errors import RequestError
+    from lightning_wavenet.sampling import Sampler
+
+    if num < 1 or seconds <= 0:
+        raise RequestError(f"num and seconds must be positive, got {num} and {seconds}")
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    task = load(checkpoint, device)
+    vocabulary = task.vocabulary
+    if vocabulary is None:
+        raise RequestError(f"{checkpoint} was trained without a corpus of this project, so its sample rate is unknown")
+    rate = vocabulary.sample_rate
+    sampler = Sampler(task.backbone, engine, temperature, top_p)
+
+    voices = speaker.split(",") if speaker is not None else list(vocabulary.speakers)
+    indices: list[int | None] = [vocabulary.speaker_index(voice) for voice in voices] or [None]
+    names = ["_".join([voice] * bool(voice) + [f"{number:03d}"]) for voice in (voices or [""]) for number in range(num)]
+    rows = [index for index in indices for _ in range(num)]
+    known = [index for index in rows if index is not None]
+    existing = [out / f"{name}.wav" for name in names if (out / f"{name}.wav").exists()]
+    if existing and not overwrite:
+        raise RequestError(f"{existing[0]} exists: choose another --out, or say --overwrite=true")
+
+    recording = read_audio(prime, rate) if prime is not None else torch.zeros(0)
+    samples = round(seconds * rate)
+    batch = Batch(
+        waveform=recording.expand(len(rows), -1).to(device),
+        target_mask=torch.ones(len(rows), len(recording), dtype=torch.bool),
+        ids=names,
+        speaker=torch.tensor(known, device=device) if known else None,
+    )
+    streams = task.streams(batch, samples, seed, prime_samples=len(recording))
+
+    columns = (TextColumn("generating"), BarColumn(), TextColumn("RTF {task.fields[rtf]}"), TimeRemainingColumn())
+    chunks, began = [], time.monotonic()
+    with Progress(*columns) as progress:
+        bar = progress.add_task("", total=samples, rtf="-")
+        for chunk in sampler.stream(streams, chunk=max(1, rate // 10)):
+            chunks.append(chunk)
+            done = sum(len(part[0]) for part in chunks)
+            rtf = (time.monotonic() - began) / (done / rate * len(streams))
+            progress.update(bar, completed=done, rtf=f"{rtf:.2f}")
+
+    for row, (name, parts) in enumerate(zip(names, zip(*chunks, strict=True), strict=True)):
+        write_clip(
+            out / name,
+            torch.cat(parts),
+            rate,
+            {
+                "checkpoint": str(checkpoint),
+                "task": type(task).__name__,
+                "speaker": vocabulary.speakers[known[row]] if known else None,
+                "prime": None if prime is None else str(prime),
+                "seed": streams[row].seed,
+                "seconds": samples / rate,
+                "sample_rate_hz": rate,
+                "temperature": temperature,
+                "top_p": top_p,
+                "engine": sampler.engine,
+                "codec": task.backbone.distribution.codec,
+                "version": __version__,
+            },
+        )
+    print(f"{len(names)} clips of {samples / rate:g} s in {out}, RTF {rtf:.2f} (seconds of compute a second of audio)")

@@ -1,0 +1,53 @@
+"""The entry of the command `wavenet`: finds the verb's file, and turns errors into one line and an exit code."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+from lightning_wavenet import __version__
+from lightning_wavenet.errors import RequestError
+
+VERBS = {
+    "fit": ("lightning_wavenet.cli.training", "train a model, or go on training it"),
+    "validate": ("lightning_wavenet.cli.training", "bits per sample of a checkpoint on the validation split"),
+    "test": ("lightning_wavenet.cli.training", "bits per sample of a checkpoint on the test split"),
+    "predict": ("lightning_wavenet.cli.training", "generate a clip for each of the test split's prompts"),
+    "generate": ("lightning_wavenet.cli.generate", "generate audio from a checkpoint"),
+    "data": ("lightning_wavenet.cli.data", "synthesize, prepare or describe a corpus"),
+}
+USAGE = "usage: wavenet VERB [options]    (wavenet VERB --help tells a verb's options)"
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Runs a verb.
+
+    Exit codes: 0 when done, 2 for a wrong request, 1 for a failure, 130 when interrupted.
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(USAGE, "", *(f"  {verb:<10}{text}" for verb, (_, text) in VERBS.items()), sep="\n")
+        sys.exit(0 if arguments else 2)
+    if arguments[0] == "--version":
+        print(f"lightning-wavenet {__version__}")
+        return
+    verb = arguments[0]
+    if verb not in VERBS:
+        _fail(f"there is no verb {verb!r}; there are {', '.join(VERBS)}", 2)
+    run = import_module(VERBS[verb][0]).main
+    from jsonargparse import ArgumentError
+
+    try:
+        # Lightning's verbs share one parser, which reads the verb itself.
+        run(arguments if VERBS[verb][0].endswith(".training") else arguments[1:])
+    except (RequestError, ArgumentError) as error:
+        _fail(str(error), 2)
+    except (OSError, MemoryError) as error:
+        _fail(f"{type(error).__name__}: {error}", 1)
+    except KeyboardInterrupt:
+        _fail("interrupted", 130)
+
+
+def _fail(message: str, code: int) -> None:
+    print(f"wavenet: error: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(code)

@@ -1,0 +1,6 @@
+"""Objective measures."""
+
+from lightning_wavenet.metrics.likelihood import BitsPerSample
+from lightning_wavenet.metrics.spectrum import level_db, mean_spectrum, spectral_distance_db
+
+__all__ = ["BitsPerSample", "level_db", "mean_spectrum", "spectral_distance_db"]

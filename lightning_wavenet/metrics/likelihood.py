@@ -1,0 +1,34 @@
+"""Likelihood in the unit that models of one codec and rate are compared in."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+
+class BitsPerSample(Metric):
+    """Mean negative log-likelihood in bits a sample, over samples: long batches weigh more than short ones.
+
+    Comparable only between models of the same codec and sample rate. A uniform guess over 256 codes has 8 bits.
+    """
+
+    full_state_update = False
+    nats: Tensor
+    samples: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("nats", default=torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("samples", default=torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
+
+    def update(self, nats: Tensor, mask: Tensor) -> None:
+        """Adds the samples of nats `[...]` where mask `[...]` is True."""
+        self.nats += nats.masked_fill(~mask, 0.0).sum(dtype=torch.float64)
+        self.samples += mask.sum()
+
+    def compute(self) -> Tensor:
+        """Bits a sample."""
+        return (self.nats / self.samples / math.log(2)).float()

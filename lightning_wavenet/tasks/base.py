@@ -1,0 +1,172 @@
+"""What every task shares: the step, the metrics, the optimiser, the vocabulary and how it generates."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
+from pytorch_lightning.utilities.types import OptimizerLRScheduler
+from torch import Tensor
+
+from datamodules.base import AudioDataModule
+from lightning_wavenet import blueprint
+from lightning_wavenet.backbone import Conditions, WaveNet
+from lightning_wavenet.batch import Batch
+from lightning_wavenet.errors import RequestError
+from lightning_wavenet.metrics import BitsPerSample
+from lightning_wavenet.sampling import Sampler, Stream
+from lightning_wavenet.vocabulary import Vocabulary
+
+CHECKPOINT_KEY = "lightning_wavenet"
+
+
+class BaseTask(pl.LightningModule, ABC):
+    """Trains a WaveNet by maximum likelihood of the next sample (equations 1 and 3).
+
+    A task says what the backbone is conditioned on (`condition`) and what it needs of a corpus (`check`). It reads
+    batches only; which corpus they come from it does not know.
+
+    Args:
+        backbone: The net.
+        optimizer: Makes the optimiser from the parameters.
+        lr_scheduler: Makes a learning-rate schedule from the optimiser, stepped every training step; None for none.
+    """
+
+    def __init__(
+        self,
+        backbone: WaveNet,
+        optimizer: OptimizerCallable = torch.optim.Adam,
+        lr_scheduler: LRSchedulerCallable | None = None,
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.optimizer = optimizer
+        self.lr_scheduler = lr_scheduler
+        self.vocabulary: Vocabulary | None = None
+        self.validation_bits = BitsPerSample()
+        self.test_bits = BitsPerSample()
+
+    @abstractmethod
+    def condition(self, batch: Batch) -> Conditions:
+        """What the backbone is conditioned on for a batch."""
+
+    @abstractmethod
+    def check(self, vocabulary: Vocabulary) -> None:
+        """Raises RequestError, with both numbers, where a corpus does not fit the net."""
+
+    # Training and evaluation
+
+    def nats(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Negative log-likelihood in nats and which of it counts, both `[B, T - R]`.
+
+        The first R samples of a batch have no whole context, so they never count.
+        """
+        nats = self.backbone.nll(batch.waveform, self.condition(batch))
+        return nats, batch.target_mask[:, self.backbone.receptive_field :]
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Mean nats over the samples that count."""
+        nats, mask = self.nats(batch)
+        loss = nats.masked_fill(~mask, 0.0).sum() / mask.sum().clamp(min=1)
+        self.log("train/bits", loss.detach() / math.log(2), prog_bar=True, batch_size=len(batch.ids))
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Adds a batch to "val/bits"."""
+        self.validation_bits.update(*self.nats(batch))
+        self.log("val/bits", self.validation_bits, prog_bar=True, batch_size=len(batch.ids))
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Adds a batch to "test/bits"."""
+        self.test_bits.update(*self.nats(batch))
+        self.log("test/bits", self.test_bits, batch_size=len(batch.ids))
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """The optimiser, and the schedule where there is one."""
+        optimizer = self.optimizer(self.parameters())
+        if self.lr_scheduler is None:
+            return optimizer
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {
+                "scheduler": self.lr_scheduler(optimizer),
+                "interval": "step",
+                "monitor": "val/bits",
+            },
+        }
+
+    # Generation
+
+    @torch.no_grad()
+    def streams(self, batch: Batch, samples: int, seed: int = 0, prime_samples: int = 0) -> list[Stream]:
+        """One stream for each clip of a batch, under that clip's conditions, with seeds seed, seed + 1, ...
+
+        Args:
+            batch: Clips without context, as `AudioDataModule.prompts` gives them.
+            samples: Samples to generate.
+            seed: Seed of the first stream.
+            prime_samples: How much of each clip's beginning is given to be continued (samples).
+        """
+        conditions = self.condition(batch)
+        return [
+            Stream(
+                samples,
+                seed + row,
+                batch.waveform[row, :prime_samples] if prime_samples else None,
+                None if conditions.vector is None else conditions.vector[row],
+                None if conditions.frames is None else conditions.frames[row],
+            )
+            for row in range(len(batch.ids))
+        ]
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> list[Tensor]:
+        """For each clip of a batch, a new one of the batch's length under the same conditions."""
+        streams = self.streams(batch, batch.waveform.shape[1], seed=batch_idx * len(batch.ids))
+        return Sampler(self.backbone).generate(streams)
+
+    # Vocabulary and checkpoint
+
+    def setup(self, stage: str) -> None:
+        """Tells the corpus how much context a prediction needs, and takes over its vocabulary."""
+        corpus = getattr(self.trainer, "datamodule", None)
+        if isinstance(corpus, AudioDataModule):
+            corpus.context = self.backbone.receptive_field
+            self._adopt(corpus.vocabulary, "the corpus")
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Adds what is needed to rebuild the task and to use it without its corpus."""
+        checkpoint[CHECKPOINT_KEY] = {
+            "task": blueprint.describe(self),
+            "vocabulary": None if self.vocabulary is None else self.vocabulary.to_plain(),
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuses a checkpoint of another task, another net or another vocabulary.
+
+        Raises:
+            RequestError: It does not fit; the message says in what.
+        """
+        if CHECKPOINT_KEY not in checkpoint:
+            raise RequestError("this is a Lightning checkpoint, but not one of a lightning-wavenet task")
+        saved, mine = checkpoint[CHECKPOINT_KEY]["task"], blueprint.describe(self)
+        if saved["class_path"] != mine["class_path"]:
+            theirs, ours = (path.rpartition(".")[2] for path in (saved["class_path"], mine["class_path"]))
+            raise RequestError(f"the checkpoint is of {theirs}, but the task is {ours}")
+        for option, value in mine["init_args"]["backbone"]["init_args"].items():
+            kept = saved["init_args"]["backbone"]["init_args"].get(option)
+            if kept != value:
+                raise RequestError(f"the checkpoint's backbone has {option} {kept}, this one {value}")
+        if checkpoint[CHECKPOINT_KEY]["vocabulary"] is not None:
+            self._adopt(Vocabulary.from_plain(checkpoint[CHECKPOINT_KEY]["vocabulary"]), "the checkpoint")
+
+    def _adopt(self, vocabulary: Vocabulary, origin: str) -> None:
+        self.check(vocabulary)
+        if self.vocabulary is not None and self.vocabulary != vocabulary:
+            ours, theirs = self.vocabulary.to_plain(), vocabulary.to_plain()
+            what = next(key for key in ours if ours[key] != theirs[key])
+            raise RequestError(f"the model has {what} {ours[what]}, but {origin} has {theirs[what]}")
+        self.vocabulary = vocabulary
