@@ -111,7 +111,11 @@ class AudioDataModule(pl.LightningDataModule, ABC):
         crops = TrainingCrops(scissors, self.crops.samples, self.crops.seed)
         sampler = CropSampler(crops, *self._rank_of_ranks())
         drop_last = len(sampler) >= self.crops.batch_size
-        return ResumableLoader(crops, sampler=sampler, drop_last=drop_last, **self._loading())
+        loader = ResumableLoader(crops, sampler=sampler, drop_last=drop_last, **self._loading())
+        if self.trainer is not None:
+            limit = self.trainer.limit_train_batches
+            loader.epoch_batches = min(limit, len(loader)) if isinstance(limit, int) else int(limit * len(loader))
+        return loader
 
     def val_dataloader(self) -> DataLoader[Excerpt]:
         """Windows `[B, context + evaluation_samples]` that cover the validation split."""

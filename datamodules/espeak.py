@@ -105,7 +105,8 @@ class Espeak:
             RequestError: espeak does not know the voice, has nothing to say, or has died.
         """
         stdin, stdout = self._process.stdin, self._process.stdout
-        assert stdin is not None and stdout is not None
+        assert stdin is not None
+        assert stdout is not None
         try:
             stdin.write(json.dumps({"text": text, **asdict(voice)}).encode() + b"\n")
             stdin.flush()
@@ -241,11 +242,12 @@ class _Library:
 
 def _serve() -> None:
     library = _Library()
+    header: dict[str, Any]
     for line in sys.stdin:
         try:
             pcm, events = library.say(**json.loads(line))
         except ValueError as error:
-            header, pcm = {"error": str(error)}, b""
+            pcm, header = b"", {"error": str(error)}
         else:
             header = {"sample_rate": library.sample_rate, "samples": len(pcm) // 2, "events": events}
         sys.stdout.buffer.write(json.dumps(header).encode() + b"\n" + pcm)

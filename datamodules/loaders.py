@@ -16,23 +16,25 @@ class CropSampler(DistributedSampler[tuple[int, int]]):
 
     All ranks get equally many, so that the last few crops of an epoch may go to none of them. Lightning sets the epoch
     of a DistributedSampler, and puts none of its own in its place.
-
-    Attributes:
-        start: How many crops of the share the next iteration leaves out, because they were seen before a resume.
     """
 
     def __init__(self, crops: TrainingCrops, rank: int, ranks: int) -> None:
         super().__init__(crops, num_replicas=ranks, rank=rank, seed=crops.seed)
         self.num_samples = max(1, len(crops) // ranks)
         self._crops = len(crops)
-        self.start = 0
+        self._start: tuple[int, int] | None = None
+
+    def start_at(self, epoch: int, crop: int) -> None:
+        """Let the next iteration be over an epoch of the caller's choice, from a crop of this rank's share on."""
+        self._start = epoch, crop
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
-        epoch = self.epoch
+        epoch, first = self._start or (self.epoch, 0)
+        self._start = None
         order = np.random.default_rng((self.seed, epoch)).permutation(self._crops)
         # A corpus with fewer crops than ranks gives some of them twice.
         share = np.resize(order, self.num_samples * self.num_replicas)[self.rank :: self.num_replicas]
-        for index in share[self.start :]:
+        for index in share[first:]:
             yield epoch, int(index)
 
 
@@ -55,12 +57,19 @@ class ResumableLoader(DataLoader[Excerpt]):
 
     Lightning saves and loads its state with the loops of the Trainer, and counts on its length to be that of the
     whole epoch.
+
+    Attributes:
+        epoch_batches: Batches after which an epoch ends, where something ends it before the loader does.
     """
 
+    epoch_batches: int | None = None
     _epoch: int = 0
     _given: int = 0
-    """Crops of that epoch that all ranks together have been given."""
+    """Batches that were given of that epoch."""
     _resuming: bool = False
+    _shift: int = 0
+    """What makes an epoch out of Lightning's count of epochs, which is not always right after a resume: it counts one
+    too many where a run ended at `max_steps`, or was saved at the end of an epoch of a run with `max_steps`."""
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]  # torch names a private class here
         # A generator, because Lightning asks for the iterator before it sets the epoch: nothing below may run, and
@@ -69,18 +78,21 @@ class ResumableLoader(DataLoader[Excerpt]):
         if not isinstance(sampler, CropSampler):  # Lightning's overfit_batches puts its own in place.
             yield from super().__iter__()
             return
-        if not self._resuming or self._epoch != sampler.epoch:
-            self._epoch, self._given = sampler.epoch, 0
+        if not self._resuming:
+            self._epoch, self._given = sampler.epoch + self._shift, 0
+        elif self._given >= len(self):
+            self._epoch, self._given = self._epoch + 1, 0
         self._resuming = False
-        sampler.start = self._given // sampler.num_replicas
+        self._shift = self._epoch - sampler.epoch
+        sampler.start_at(self._epoch, self._given * (self.batch_size or 1))
         for batch in super().__iter__():
-            self._given += len(batch.ids) * sampler.num_replicas
+            self._given += 1
             yield batch
 
     def state_dict(self) -> dict[str, int]:
-        """The epoch that batches were last given of, and how many of its crops all ranks together were given."""
-        return {"epoch": self._epoch, "crops": self._given}
+        """The epoch that batches were last given of, and how many."""
+        return {"epoch": self._epoch, "batches": self._given}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Go on after those crops if the next iteration is over the same epoch, and begin at the first otherwise."""
-        self._epoch, self._given, self._resuming = state["epoch"], state["crops"], True
+        """Let the next iteration go on after those batches, in the next epoch if they were all of theirs."""
+        self._epoch, self._given, self._resuming = state["epoch"], state["batches"], True

@@ -6,57 +6,60 @@ from collections.abc import Callable
 
 import numpy as np
 
+
+def _listed(words: str) -> list[str]:
+    return words.split("|")
+
+
 _SECONDS_A_LETTER = 0.057
 """Of a sentence at espeak's usual rate, its pauses included."""
 
-_PEOPLE = (
+_PEOPLE = _listed(
     "my brother|my sister|our neighbour|the old teacher|a young doctor|the shopkeeper|Joyce|George|Ruth|Matthew|Ivy|"
     "Thomas|the judge|her cousin|a quiet stranger|the farmer|your father|the baker|the engineer|Shirley|Hugh|Zoe|"
     "the choir|a tall guide|the mayor|Vincent|their mother|the youngest boy|the captain|a cheerful nurse"
-).split("|")
-_ANIMALS = (
+)
+_ANIMALS = _listed(
     "cat|dog|horse|goose|mouse|sheep|fox|bear|owl|bird|donkey|thrush|puppy|fish|pigeon|otter|badger|goat|calf|"
     "squirrel|zebra|vulture|turtle|spider|tiger"
-).split("|")
-_ADJECTIVES = (
+)
+_ADJECTIVES = _listed(
     "old|small|yellow|heavy|quiet|broken|curious|bright|smooth|purple|enormous|thick|warm|usual|foreign|wooden|"
     "charming|tiny|rough|young|fresh|dusty|loyal|gentle|favourite|grey|famous|empty|narrow|very good|round|azure|"
     "shabby|cold|awful"
-).split("|")
-_THINGS = (
+)
+_THINGS = _listed(
     "map|book|letter|basket|violin|candle|jacket|coin|onion|watch|apple pie|chair|bottle|picture|sword|treasure|"
     "hammer|bicycle|garage key|cushion|box|engine|toy|mirror|blanket|measuring cup|ladder|vase|lamp|shoe|orange|"
     "television|thread|feather|bell|joint of meat|cake|pudding|wheel|spoon|ring|poem"
-).split("|")
-_PLACES = (
+)
+_PLACES = _listed(
     "village|river|kitchen|market|church|garden|bridge|school|station|north wall|mountain|harbour|library|"
     "theatre|beach|farm|castle|office|ship|forest|youth club|road to the town|bath house|valley|orchard|zoo"
-).split("|")
-_WHERE = "near|behind|in|outside|beyond|beside|not far from|close to|on the way to|above".split("|")
-_WHEN = (
+)
+_WHERE = _listed("near|behind|in|outside|beyond|beside|not far from|close to|on the way to|above")
+_WHEN = _listed(
     "yesterday|on Thursday|this morning|last winter|in July|at noon|before breakfast|after the storm|every evening|"
     "at three o'clock|two years ago|in the beginning|late in the afternoon|just in time|for a change|on her birthday"
-).split("|")
-_HANDLED = (
+)
+_HANDLED = _listed(
     "found:find|carried:carry|sold:sell|painted:paint|borrowed:borrow|noticed:notice|dropped:drop|kept:keep|"
     "brought:bring|washed:wash|chose:choose|hid:hide|pushed:push|fixed:fix|showed us:show us|lost:lose|"
     "enjoyed:enjoy|threw away:throw away|reached for:reach for|asked about:ask about|measured:measure|shook:shake|"
     "put down:put down|looked at:look at"
-).split("|")
-_MOVED = (
+)
+_MOVED = _listed(
     "ran|walked slowly|jumped|wandered|hurried|slept|sang loudly|waited|laughed|stood still|danced|vanished|"
     "shivered|turned round|stayed all night|yawned|breathed deeply|sat down|played|coughed"
-).split("|")
-_THOUGHT = (
+)
+_THOUGHT = _listed(
     "we think that|everyone knew that|nobody believed that|they told me that|it was clear that|she was sure that|"
     "I heard that|he never guessed that|the paper said that|perhaps you saw that"
-).split("|")
-_LINKS = (
-    ", and| because|, but| while| before|, so| although| as soon as|, yet| until| whenever".split("|")
 )
-_WEATHER = (
+_LINKS = _listed(", and| because|, but| while| before|, so| although| as soon as|, yet| until| whenever")
+_WEATHER = _listed(
     "raining|snowing|cold and foggy|far too hot|getting dark|a beautiful day|quite windy|very quiet|a good year"
-).split("|")
+)
 
 
 def sentences(count: int, seconds: float = 3.0, seed: int = 0) -> list[str]:

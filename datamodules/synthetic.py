@@ -234,7 +234,9 @@ def speech(speaker: Speaker, texts: list[str], sample_rate: int, seed: tuple[int
             yield Clip(text, _at_level(samples, np.random.default_rng((*seed, number))), phones)
 
 
-def tones(speaker: Speaker, clips: int, sample_rate: int, seconds: float, seed: tuple[int, ...] = (0,)) -> Iterator[Clip]:
+def tones(
+    speaker: Speaker, clips: int, sample_rate: int, seconds: float, seed: tuple[int, ...] = (0,)
+) -> Iterator[Clip]:
     """Clips of a speaker's tone, each of another length (within 20 %), level and phase, with silence at both ends.
 
     Args:
@@ -258,7 +260,7 @@ def tones(speaker: Speaker, clips: int, sample_rate: int, seconds: float, seed: 
             Phone("tone", silence, silence + length),
             Phone(PAUSE, silence + length, length + 2 * silence),
         ]
-        text = f"A tone of {speaker.sound:.1f} hertz."
+        text = f"Take {number} of a tone of {speaker.sound:.1f} hertz."
         yield Clip(text, _at_level(np.pad(tone, silence), rng), phones)
 
 
@@ -302,8 +304,9 @@ def _make_all(
 
     Speakers are made side by side, in threads: espeak is another process, and resampling and FLAC free the lock.
     """
-    columns = (TextColumn("synthesizing"), BarColumn(), MofNCompleteColumn(), TextColumn("clips"), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    columns = (TextColumn("synthesizing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         bar = progress.add_task("", total=sum(map(len, texts)))
 
         def make(index: int) -> None:
@@ -329,7 +332,7 @@ def _make_all(
 def _whole(target: Path, overwrite: bool) -> Iterator[Path]:
     """A new folder that takes its place as `target` when all went well, and vanishes otherwise."""
     if target.exists() and not overwrite:
-        raise RequestError(f"{target} exists; give another --out, or --overwrite to replace a corpus made here before")
+        raise RequestError(f"{target} exists; choose another folder, or say --overwrite to replace a corpus")
     if target.exists() and not (target / _MADE_BY).is_file():
         raise RequestError(f"{target} is not a synthetic corpus (it has no {_MADE_BY}), so it is not overwritten")
     part, old = (target.with_name(f".{target.name}.{os.getpid()}.{end}") for end in ("part", "old"))

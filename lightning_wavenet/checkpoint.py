@@ -24,7 +24,7 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> BaseTask:
     Raises:
         RequestError: There is no such file, it is damaged, or it is no checkpoint of this project.
     """
-    checkpoint = _read(Path(path), device)
+    checkpoint = read(path, device)
     task = blueprint.build(checkpoint[CHECKPOINT_KEY]["task"])
     task.load_state_dict(checkpoint["state_dict"])
     if checkpoint[CHECKPOINT_KEY]["vocabulary"] is not None:
@@ -32,13 +32,19 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> BaseTask:
     return task.to(device).eval()
 
 
-def _read(path: Path, device: str | torch.device) -> dict[str, Any]:
+def read(path: str | Path, device: str | torch.device = "cpu") -> dict[str, Any]:
+    """The contents of a checkpoint file; nothing in it is executed.
+
+    Raises:
+        RequestError: As `load`.
+    """
+    path = Path(path)
     if not path.is_file():
         raise RequestError(f"there is no checkpoint {path}")
     try:
         checkpoint = torch.load(path, map_location=device, weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        raise RequestError(f"{path} is no checkpoint, or a damaged one ({str(error).splitlines()[0]})") from error
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError) as error:
+        raise RequestError(f"{path} is no checkpoint, or a damaged one") from error
     if not isinstance(checkpoint, dict) or CHECKPOINT_KEY not in checkpoint:
         raise RequestError(f"{path} is not a checkpoint that wavenet fit wrote")
     return checkpoint

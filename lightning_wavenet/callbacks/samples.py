@@ -72,7 +72,7 @@ class SampleLogger(Callback):
         samples, primed = round(self.seconds * rate), round(self.prime_seconds * rate)
         prompts = corpus.prompts(self.clips, samples)
         recorded = [clip[kept] for clip, kept in zip(prompts.waveform, prompts.target_mask, strict=True)]
-        names = [f"{row:02d}_{Path(clip_id).name}" for row, clip_id in enumerate(prompts.ids)]
+        names = [f"{row:02d}_{Path(clip_id).stem}" for row, clip_id in enumerate(prompts.ids)]
         if not (folder / "reference").exists():
             for name, clip in zip(names, recorded, strict=True):
                 write_clip(folder / "reference" / name, clip, rate)
@@ -125,4 +125,4 @@ class PredictionWriter(BasePredictionWriter):
         assert isinstance(pl_module, BaseTask)
         assert pl_module.vocabulary is not None
         for clip_id, clip in zip(batch.ids, prediction, strict=True):
-            write_clip(self.folder / Path(clip_id).name, clip, pl_module.vocabulary.sample_rate)
+            write_clip(self.folder / Path(clip_id).stem, clip, pl_module.vocabulary.sample_rate)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
 import warnings
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ from lightning_wavenet.callbacks import (
     SaveConfig,
     Throughput,
 )
+from lightning_wavenet.checkpoint import read
 from lightning_wavenet.errors import RequestError
 from lightning_wavenet.tasks import BaseTask
 
@@ -52,12 +55,21 @@ class WaveNetCLI(LightningCLI):
         parser.add_lightning_class_args(SampleLogger, "samples")
         parser.add_lightning_class_args(LastAndBest, "checkpoint")
 
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Keeps the first config's name, which names the experiment and which the parser forgets."""
+        given = " ".join(args).replace("--config=", "--config ").split(" ")
+        config = next((after for flag, after in pairwise(given) if flag in ("--config", "-c")), "unnamed")
+        self.experiment = Path(config).stem
+        super().parse_arguments(parser, args)
+
     def instantiate_classes(self) -> None:
         """Builds corpus, task and trainer; what their constructors refuse is the user's to mend."""
         try:
             super().instantiate_classes()
         except ValueError as error:
-            raise RequestError(str(error)) from error
+            # jsonargparse lists why each type of a union did not fit; "not None" is no news.
+            reasons = re.findall(r"^\s*- (?!Expected a <class 'NoneType'>)(.*)$", str(error), re.MULTILINE)
+            raise RequestError("; ".join(reasons) or str(error)) from error
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """A trainer whose root is the run folder."""
@@ -75,7 +87,12 @@ class WaveNetCLI(LightningCLI):
         if self.subcommand == "predict":
             callbacks.append(PredictionWriter(run / "predictions"))
         return super().instantiate_trainer(
-            default_root_dir=str(run), logger=loggers, callbacks=callbacks, enable_model_summary=False, **kwargs
+            default_root_dir=str(run),
+            logger=loggers,
+            callbacks=callbacks,
+            enable_progress_bar=sys.stdout.isatty(),
+            enable_model_summary=False,
+            **kwargs,
         )
 
     def before_fit(self) -> None:
@@ -102,8 +119,11 @@ class WaveNetCLI(LightningCLI):
     def _run_folder(self) -> Path:
         config = self.config[self.subcommand]
         checkpoint = config.get("ckpt_path")
-        if checkpoint is not None and not Path(checkpoint).is_file():
-            raise RequestError(f"there is no checkpoint {checkpoint}")
+        fitting = self.subcommand == "fit"
+        if checkpoint is not None:
+            read(checkpoint)
+        elif not fitting:
+            raise RequestError(f"say which checkpoint to {self.subcommand}: --ckpt_path RUN/checkpoints/best.ckpt")
         if config.run is not None:
             run = Path(config.run)
         elif checkpoint is not None:
@@ -111,9 +131,11 @@ class WaveNetCLI(LightningCLI):
         elif RUN_VARIABLE in os.environ:
             run = Path(os.environ[RUN_VARIABLE])
         else:
-            name = Path(str(config.config[0])).stem if config.get("config") else "unnamed"
-            run = Path("runs") / name / f"{datetime.now():%Y%m%d-%H%M%S}"
-        fitting = self.subcommand == "fit"
+            started = Path("runs") / self.experiment / f"{datetime.now():%Y%m%d-%H%M%S}"
+            run, number = started, 1
+            while run.exists():
+                number += 1
+                run = started.with_name(f"{started.name}-{number}")
         started_by_us = os.environ.get(RUN_VARIABLE) == str(run)
         if fitting and checkpoint is None and not started_by_us and not config.overwrite and _has_files(run):
             raise RequestError(

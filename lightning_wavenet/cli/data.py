@@ -1,0 +1,202 @@
+"""`wavenet data synthesize|prepare|describe`: corpora made on the spot, and what a run sees of a corpus."""
+
+# No postponed annotations here: to resolve those, jsonargparse would import all that is below TYPE_CHECKING.
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from jsonargparse import ActionYesNo, ArgumentParser, Namespace, set_parsing_settings
+
+from lightning_wavenet.errors import RequestError
+
+if TYPE_CHECKING:
+    from datamodules import AudioDataModule
+    from datamodules.description import Amount, Spread
+
+_CORPUS_VERBS = {
+    "prepare": "decode a corpus into its cache, as the first run on it would",
+    "describe": "a corpus in numbers: clips, hours, speakers, levels, splits, and what was skipped and why",
+}
+
+
+def main(arguments: list[str]) -> None:
+    """Parses the options and does what they ask for.
+
+    Raises:
+        RequestError: The request cannot be done as asked.
+        ArgumentError: The options are not what they should be.
+    """
+    set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
+    parser = ArgumentParser(prog="wavenet data", description="Makes, prepares and describes corpora.", **_SETTINGS)
+    verbs = parser.add_subcommands(dest="verb", metavar="VERB")
+    synthesize = ArgumentParser(description="Makes a small corpus, with nothing downloaded.", **_SETTINGS)
+    verbs.add_subcommand("synthesize", synthesize, help="make a small corpus, with nothing downloaded")
+    layouts = synthesize.add_subcommands(dest="layout", metavar="LAYOUT")
+    layouts.add_subcommand("vctk", _layout_parser(vctk), help="that of VCTK 0.92")
+    layouts.add_subcommand("folder", _layout_parser(folder), help="a folder of recordings a speaker")
+    for verb, text in _CORPUS_VERBS.items():
+        # Only when it is needed, because it imports Lightning.
+        wanted = arguments[:1] == [verb]
+        verbs.add_subcommand(verb, _corpus_parser(arguments, text) if wanted else ArgumentParser(), help=text)
+    options = parser.parse_args(arguments)
+    if options.verb == "synthesize":
+        layout: Literal["vctk", "folder"] = options.synthesize.layout
+        make: Callable[..., None] = vctk if layout == "vctk" else folder
+        make(**vars(options.synthesize[layout]))
+    else:
+        {"prepare": prepare, "describe": describe}[options.verb](_build(parser, options))
+
+
+def vctk(
+    out: Path,
+    speakers: int = 4,
+    clips: int = 10,
+    source: Literal["speech", "tones"] = "speech",
+    seed: int = 0,
+    seconds: float = 3.0,
+    overwrite: bool = False,
+) -> None:
+    """Makes a corpus in the layout of VCTK 0.92: 48 kHz FLAC of two microphones, texts, and the times of the phones.
+
+    Args:
+        out: Folder that VCTK-Corpus-0.92 is made in.
+        speakers: How many, at most 20 with speech and 109 with tones.
+        clips: Recordings a speaker; of speech the first quarter, at most 24, is read by all speakers.
+        source: Speech by espeak-ng (the extra "synthetic"), or one tone a speaker.
+        seed: Decides texts and levels; the same options give the same bytes.
+        seconds: About how long a recording is (s).
+        overwrite: Replace a corpus that was made here before.
+    """
+    from datamodules.synthetic import synthesize_vctk
+
+    made = synthesize_vctk(out, speakers, clips, source, seed, seconds, overwrite)
+    print(f"{speakers} speakers x {clips} clips of {source} in {made}")
+
+
+def folder(
+    out: Path,
+    speakers: int = 4,
+    clips: int = 10,
+    source: Literal["speech", "tones"] = "speech",
+    seed: int = 0,
+    seconds: float = 3.0,
+    sample_rate: int = 22_050,
+    overwrite: bool = False,
+) -> None:
+    """Makes a folder of recordings, SPEAKER/SPEAKER_NNN.wav, with text (.txt) and the times of the phones (.phn).
+
+    AudioFolderDataModule reads it, with the speakers by the pattern "(?P<speaker>[^/]+)/".
+
+    Args:
+        out: The folder.
+        speakers: How many, at most 20 with speech and 109 with tones.
+        clips: Recordings a speaker.
+        source: Speech by espeak-ng (the extra "synthetic"), or one tone a speaker.
+        seed: Decides texts and levels; the same options give the same bytes.
+        seconds: About how long a recording is (s).
+        sample_rate: Samples a second (Hz); 22050 is espeak's own.
+        overwrite: Replace a corpus that was made here before.
+    """
+    from datamodules.synthetic import synthesize_folder
+
+    made = synthesize_folder(out, speakers, clips, source, seed, seconds, sample_rate, overwrite)
+    print(f"{speakers} speakers x {clips} clips of {source} in {made}")
+
+
+def prepare(data: "AudioDataModule") -> None:
+    """Decodes a corpus into its cache, unless that is done, and says how much it is."""
+    data.prepare_data()
+    data.setup()
+    about = data.describe()
+    print(f"{about.corpus}: {about.total.clips:,} clips, {_hours(about.total)} at {about.sample_rate:,} Hz are ready")
+
+
+def describe(data: "AudioDataModule") -> None:
+    """Prints a corpus in numbers, after decoding it into its cache unless that is done."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    data.prepare_data()
+    data.setup()
+    about = data.describe()
+    table = Table(title=f"{about.corpus} at {about.sample_rate:,} Hz", show_header=False)
+    table.add_row("clips", _amount(about.total))
+    for split, amount in about.splits.items():
+        table.add_row(f"  {split}", _amount(amount))
+    table.add_row("speakers", str(len(about.speakers) or "not known"))
+    for speaker, amount in about.speakers.items():
+        table.add_row(f"  {escape(speaker)}", _amount(amount))
+    table.add_row("duration", _spread(about.seconds, "s", 2))
+    table.add_row("peak", _spread(about.peak, "dBFS", 1))
+    table.add_row("RMS", _spread(about.rms, "dBFS", 1))
+    table.add_row("skipped", f"{sum(map(len, about.skipped.values())):,}")
+    for reason, ids in about.skipped.items():
+        some = ", ".join(ids[:3]) + (", ..." if len(ids) > 3 else "")
+        table.add_row(f"  {len(ids):,}", escape(f"{reason}: {some}"))
+    Console().print(table)
+    print("durations and levels: median of the clips (5th to 95th percentile)")
+
+
+_SETTINGS: dict[str, Any] = {"exit_on_error": False, "parser_mode": "omegaconf+"}
+
+
+def _layout_parser(make: Callable[..., None]) -> ArgumentParser:
+    parser = ArgumentParser(description=(make.__doc__ or "").partition("\n")[0], **_SETTINGS)
+    parser.add_function_arguments(make, skip={"overwrite"})
+    parser.add_argument(
+        "--overwrite", action=ActionYesNo, default=False, help="replace a corpus that was made here before"
+    )
+    return parser
+
+
+def _corpus_parser(arguments: list[str], text: str) -> ArgumentParser:
+    from datamodules import AudioDataModule
+
+    parser = ArgumentParser(description=f"{text[0].upper()}{text[1:]}.", **_SETTINGS)
+    parser.add_argument("--config", action="config", help="an experiment, of which only the section data is used")
+    parser.add_subclass_arguments(AudioDataModule, "data", required=True, help="the corpus")
+    for section in _other_sections(arguments):
+        parser.add_argument(f"--{section}", type=Any, help=argparse.SUPPRESS)
+    return parser
+
+
+def _other_sections(arguments: list[str]) -> list[str]:
+    """Sections of the given experiments beside `data`: they are let through, for data may interpolate from them."""
+    import yaml  # type: ignore[import-untyped]
+
+    scan = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    scan.add_argument("--config", action="append", default=[])
+    sections: dict[str, None] = {}
+    for path in scan.parse_known_args(arguments)[0].config:
+        if not Path(path).is_file():
+            raise RequestError(f"there is no experiment {path}")
+        try:
+            experiment = yaml.safe_load(Path(path).read_text())
+        except yaml.YAMLError as error:
+            raise RequestError(f"{path} is not YAML: {error}") from error
+        if not isinstance(experiment, dict):
+            raise RequestError(f"{path} is not an experiment: it has no sections")
+        sections |= dict.fromkeys(experiment)
+    sections.pop("data", None)
+    return list(sections)
+
+
+def _build(parser: ArgumentParser, options: Namespace) -> "AudioDataModule":
+    try:
+        return parser.instantiate_classes(options)[options.verb].data
+    except ValueError as error:
+        raise RequestError(str(error)) from error
+
+
+def _amount(amount: "Amount") -> str:
+    return f"{amount.clips:,} clips, {_hours(amount)}"
+
+
+def _hours(amount: "Amount") -> str:
+    return f"{amount.hours:.2f} h" if amount.hours >= 1 else f"{60 * amount.hours:.1f} min"
+
+
+def _spread(spread: "Spread", unit: str, digits: int) -> str:
+    return f"{spread.median:.{digits}f} {unit} ({spread.low:.{digits}f} to {spread.high:.{digits}f})"

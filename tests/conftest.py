@@ -1,0 +1,41 @@
+"""Fixtures: a cache of its own for every test, tiny corpora made on the spot, and the small real ones where present."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+REAL = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("WAVENET_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture(autouse=True)
+def _seeded():
+    torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def tones(tmp_path_factory) -> Path:
+    """Three speakers of one tone each, 141, 173 and 224 Hz, eight clips of about a second at 4 kHz."""
+    from datamodules.synthetic import synthesize_folder
+
+    out = tmp_path_factory.mktemp("tones") / "corpus"
+    return synthesize_folder(out, speakers=3, clips=8, source="tones", seconds=1.0, sample_rate=4_000)
+
+
+@pytest.fixture
+def real_corpus():
+    """Finds one of the small real corpora, or skips."""
+
+    def find(name: str) -> Path:
+        if not (REAL / name).exists():
+            pytest.skip(f"the recordings of {name} are not on this machine")
+        return REAL / name
+
+    return find

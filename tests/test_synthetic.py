@@ -1,0 +1,347 @@
+"""Synthetic corpora: phones where they are said to be, voices that differ, exact layouts, whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from importlib.util import find_spec
+from itertools import combinations, pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from datamodules import synthetic
+from datamodules.audio_folder import AudioFolderDataModule
+from datamodules.cache import Audio
+from datamodules.crops import Crops
+from datamodules.espeak import PAUSE, Espeak, Phone, Utterance, Voice, phones_of
+from datamodules.sentences import sentences
+from datamodules.splits import Split
+from datamodules.synthetic import SPEAKERS, synthesize_folder, synthesize_vctk, tone_speakers, tones
+from datamodules.vctk import VCTKDataModule
+from lightning_wavenet.errors import RequestError
+
+needs_espeak = pytest.mark.skipif(
+    find_spec("espeakng_loader") is None, reason="espeak-ng is not installed: pip install lightning-wavenet[synthetic]"
+)
+
+SIBILANTS = {"s", "S", "tS"}
+VOWELS = {"a", "aa", "aI", "aU", "E", "eI", "I", "i:", "O:", "oU", "u:", "V", "3:", "A:", "0"}
+# What English needs, in espeak's writing of American English: 24 consonants, and vowels in its kinds.
+PHONES = {*"pbtdkgfvszhmnlrwj", "T", "D", "S", "Z", "N", "tS", "dZ"} | VOWELS - {"A:"} | {"U", "OI", "@", "A@", "O@"}
+
+
+def said(texts: list[str], voice: Voice) -> list[Utterance]:
+    with Espeak() as espeak:
+        return [espeak.say(text, voice) for text in texts]
+
+
+def rms(samples: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(np.square(samples.astype(float)))))
+
+
+def tree(folder: Path) -> dict[str, str]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def read_phones(path: Path) -> list[Phone]:
+    lines = [line.split() for line in path.read_text().splitlines()]
+    return [Phone(label, int(start), int(end)) for start, end, label in lines]
+
+
+def test_phones_of_events():
+    sound, silence = np.full(1000, 9, np.int16), np.zeros(500, np.int16)
+    samples = np.concatenate([silence, sound, silence, sound, silence, silence])
+    # A vowel, a stop with its closure, another vowel with an l that is the end of it, and two pauses.
+    events = [("'E", 500), ("k", 2000), (",oU", 2500), ("l", 3000), ("_:", 3500), ("_", 4000)]
+    assert phones_of(samples, events) == [
+        Phone(PAUSE, 0, 500),
+        Phone("E", 500, 1500),
+        Phone("k", 1500, 2500),
+        Phone("oU", 2500, 2800),
+        Phone("l", 2800, 3000),
+        Phone(PAUSE, 3000, 4000),
+    ]
+
+
+@needs_espeak
+def test_phones_of_a_known_sentence():
+    (utterance,) = said(["The quick cat, near the church, sat down."], Voice("en-us"))
+    labels = " ".join(phone.label for phone in utterance.phones)
+    assert labels == "_ D @2 k w I k k a t _ n i@3 D @2 tS 3: tS _ s a t d aU n _"
+    assert utterance.sample_rate == 22_050
+
+
+@needs_espeak
+@pytest.mark.parametrize("speaker", SPEAKERS[:8], ids=lambda speaker: speaker.name)
+def test_phones_cover_the_clip_and_pauses_are_silent(speaker):
+    for utterance in said(sentences(25, seconds=4, seed=3), speaker.sound):
+        phones = utterance.phones
+        assert phones[0].start == 0
+        assert phones[-1].end == len(utterance.samples)
+        assert all(one.end == other.start and one.label + other.label != "__" for one, other in pairwise(phones))
+        for label, start, end in phones:
+            assert (label == PAUSE) == (not utterance.samples[start:end].any()), label
+
+
+@needs_espeak
+@pytest.mark.parametrize("sample_rate", [16_000, 48_000])
+def test_phones_are_where_they_sound(sample_rate):
+    window = sample_rate // 80  # 12.5 ms
+
+    def hiss(samples: np.ndarray) -> float:
+        """The part of the power above 3 kHz."""
+        power = np.abs(np.fft.rfft(samples)) ** 2
+        return float(power[round(3000 * len(power) / (sample_rate / 2)) :].sum() / power.sum())
+
+    sibilants, vowels = [], []
+    for clip in synthetic.speech(SPEAKERS[0], sentences(30, seed=1), sample_rate):
+        spoken = [rms(clip.samples[p.start : p.end]) for p in clip.phones if p.label in VOWELS]
+        # Resampling rings a little into a pause: 10 ms in, there is nothing left.
+        edge = sample_rate // 100
+        pauses = [clip.samples[p.start + edge : p.end - edge] for p in clip.phones if p.label == PAUSE]
+        assert max(np.abs(pause).max(initial=0) for pause in pauses) < min(spoken) / 1000
+        for one, other in pairwise(clip.phones):
+            before, after = clip.samples[one.end - window : one.end], clip.samples[one.end : one.end + window]
+            if one.label in VOWELS and other.label in SIBILANTS and np.mean(after == 0) < 0.3:  # No closure between.
+                vowels.append(hiss(before))
+                sibilants.append(hiss(after))
+            elif one.label in SIBILANTS and other.label in VOWELS:
+                sibilants.append(hiss(before))
+                vowels.append(hiss(after))
+    # Boundaries that were all 5 ms early or late would bring either below or above.
+    assert len(sibilants) > 25
+    assert np.percentile(sibilants, 5) > 0.5
+    assert np.percentile(vowels, 95) < 0.4
+
+
+@needs_espeak
+def test_a_final_l_leaves_the_vowel_as_long_as_before_d():
+    lengths = {}
+    for word in ("bell", "bed"):
+        (utterance,) = said([f"A {word} now."], Voice("en-us"))
+        lengths[word] = {phone.label: phone.end - phone.start for phone in utterance.phones}
+    assert lengths["bell"]["l"] > 0.05 * 22_050
+    assert lengths["bell"]["E"] == pytest.approx(lengths["bed"]["E"], rel=0.1)
+
+
+def median_f0(samples: np.ndarray, rate: int) -> float:
+    """Hz, by autocorrelation between 60 and 400 Hz of frames of 50 ms that are loud and periodic."""
+    size = rate // 20
+    frames = np.lib.stride_tricks.sliding_window_view(samples.astype(float), size)[:: size // 2]
+    frames = frames[frames.std(1) > 0.3 * samples.std()] - 0
+    frames -= frames.mean(1, keepdims=True)
+    correlation = np.fft.irfft(np.abs(np.fft.rfft(frames, 2 * size)) ** 2)[:, :size]
+    low, high = rate // 400, rate // 60
+    lag = low + correlation[:, low:high].argmax(1)
+    periodic = correlation[np.arange(len(lag)), lag] > 0.5 * correlation[:, 0]
+    return float(np.median(rate / lag[periodic]))
+
+
+@needs_espeak
+def test_speakers_are_told_apart_by_pitch_and_spectrum():
+    def traits(utterances: list[Utterance]) -> list[float]:
+        samples = np.concatenate([utterance.samples for utterance in utterances])
+        frames = samples[: len(samples) // 512 * 512].reshape(-1, 512).astype(float)
+        power = (np.abs(np.fft.rfft(frames * np.hanning(512))) ** 2).mean(0)[1:].reshape(32, 8).mean(1)
+        spectrum = 10 * np.log10(power)  # dB, in bands of 345 Hz
+        return [*(spectrum - spectrum.mean()), 12 * np.log2(median_f0(samples, 22_050))]  # and in semitones
+
+    spoken = [said(sentences(12, seed=4), speaker.sound) for speaker in SPEAKERS]
+    known, heard = (np.array([traits(part[half]) for part in spoken]) for half in (slice(6), slice(6, 12)))
+    distances = np.abs(known[:, None] - heard).mean(2)
+    assert (distances.argmin(0) == np.arange(len(SPEAKERS))).sum() >= 19
+    female = np.array([speaker.gender == "F" for speaker in SPEAKERS])
+    assert known[female, -1].min() > known[~female, -1].max()
+
+
+@needs_espeak
+def test_espeak_stays_out_of_this_process(tmp_path):
+    synthesize_folder(tmp_path / "corpus", speakers=1, clips=1)
+    assert "espeakng_loader" not in sys.modules
+    maps = Path("/proc/self/maps")
+    if maps.exists():
+        assert "libespeak" not in maps.read_text()
+
+
+@needs_espeak
+def test_what_espeak_cannot_say():
+    with Espeak() as espeak:
+        with pytest.raises(RequestError, match="unknown voice 'xx-klingon'"):
+            espeak.say("Hello.", Voice("xx-klingon"))
+        with pytest.raises(RequestError, match="nothing to say"):
+            espeak.say(" ", Voice("en-us"))
+        assert len(espeak.say("Hello.", Voice("en-us")).phones) > 3
+
+
+def test_without_espeak(tmp_path, monkeypatch):
+    monkeypatch.setattr("datamodules.espeak.find_spec", lambda name: None)
+    with pytest.raises(RequestError, match=r'pip install "lightning-wavenet\[synthetic\]"'):
+        synthesize_vctk(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_sentences_are_distinct_and_follow_from_the_seed():
+    texts = sentences(5000, seed=7)
+    assert len(set(texts)) == 5000
+    assert sentences(100, seed=7) == texts[:100]
+    assert len(set(sentences(100, seed=8)) & set(texts[:100])) < 5
+    assert len({word for text in texts for word in text.lower().strip(".?").split()}) > 200
+    assert all(text[0].isupper() and text[-1] in ".?" for text in texts)
+
+
+@needs_espeak
+def test_sentences_have_all_phones_and_about_the_length_asked_for():
+    for seconds in (2.0, 6.0):
+        utterances = said(sentences(150, seconds, seed=2), Voice("en-us"))
+        lengths = [len(utterance.samples) / utterance.sample_rate for utterance in utterances]
+        assert np.mean(lengths) == pytest.approx(seconds, rel=0.2)
+        heard = {phone.label for utterance in utterances for phone in utterance.phones}
+        assert heard >= PHONES, PHONES - heard
+
+
+@needs_espeak
+def test_vctk_layout(tmp_path):
+    root = synthesize_vctk(tmp_path, speakers=2, clips=8, seed=1)
+    assert root == tmp_path / "VCTK-Corpus-0.92"
+    stems = [f"{name}/{name}_{number:03d}" for name in ("p225", "p226") for number in range(1, 9)]
+    expected = {f"wav48_silence_trimmed/{stem}_mic{mic}.flac" for stem in stems for mic in (1, 2)}
+    expected |= {f"txt/{stem}.txt" for stem in stems} | {f"phones/{stem}.phn" for stem in stems}
+    assert tree(root).keys() == expected | {"speaker-info.txt", "synthetic.json"}
+    for stem in stems:
+        near, far = (root / f"wav48_silence_trimmed/{stem}_mic{mic}.flac" for mic in (1, 2))
+        info = soundfile.info(near)
+        assert (info.samplerate, info.channels, info.format, info.subtype) == (48_000, 1, "FLAC", "PCM_16")
+        samples = soundfile.read(near)[0]
+        assert 10 ** (-12 / 20) < np.abs(samples).max() < 10 ** (-3 / 20)
+        assert 0.2 < rms(soundfile.read(far)[0]) / rms(samples) < 0.6
+        phones = read_phones(root / f"phones/{stem}.phn")
+        assert phones[0].start == 0
+        assert phones[-1].end == info.frames
+        assert all(one.end == other.start for one, other in pairwise(phones))
+    texts = {stem: (root / f"txt/{stem}.txt").read_text() for stem in stems}
+    assert [texts[stem] for stem in stems[:2]] == [texts[stem] for stem in stems[8:10]]
+    assert len(set(texts.values())) == 14
+    header, *rows = (root / "speaker-info.txt").read_text().splitlines()
+    assert header.split() == ["ID", "AGE", "GENDER", "ACCENTS", "REGION", "COMMENTS"]
+    assert [row.split()[:4] for row in rows] == [["p225", "30", "F", "American"], ["p226", "30", "M", "American"]]
+
+    options = Audio(sample_rate=16_000), Split(), Crops(samples=100, batch_size=1)
+    records = VCTKDataModule(root, *options).listing().records
+    assert {record.id: record.text for record in records} == {Path(s).name: t.strip() for s, t in texts.items()}
+
+
+@needs_espeak
+@pytest.mark.parametrize("sample_rate", [22_050, 8_000])
+def test_folder_layout(tmp_path, sample_rate):
+    root = synthesize_folder(tmp_path / "mine", speakers=2, clips=3, sample_rate=sample_rate)
+    stems = [f"{name}/{name}_{number:03d}" for name in ("anna", "ben") for number in (1, 2, 3)]
+    expected = {f"{stem}.{suffix}" for stem in stems for suffix in ("wav", "txt", "phn")}
+    assert tree(root).keys() == expected | {"synthetic.json"}
+    for stem in stems:
+        info = soundfile.info(root / f"{stem}.wav")
+        assert (info.samplerate, info.channels, info.format, info.subtype) == (sample_rate, 1, "WAV", "PCM_16")
+        assert read_phones(root / f"{stem}.phn")[-1].end == info.frames
+    assert len({(root / f"{stem}.txt").read_text() for stem in stems}) == 6
+
+    options = Audio(sample_rate=16_000), Split(), Crops(samples=100, batch_size=1)
+    records = AudioFolderDataModule(root, *options, pattern="(?P<speaker>[^/]+)/").listing().records
+    assert [(record.id, record.speaker) for record in records] == [(f"{s}.wav", s.split("/")[0]) for s in stems]
+
+
+@pytest.mark.parametrize("source", [pytest.param("speech", marks=needs_espeak), "tones"])
+def test_bytes_follow_from_the_seed(tmp_path, source):
+    one, same, other = (
+        tree(synthesize_vctk(tmp_path / name, 2, 2, source, seed, seconds=1))
+        for name, seed in (("one", 5), ("same", 5), ("other", 6))
+    )
+    assert one == same
+    audio = [name for name in one if name.endswith(".flac")]
+    assert len(audio) == 8
+    assert all(one[name] != other[name] for name in audio)
+
+
+def test_tones_have_their_power_at_their_frequency():
+    for speaker in tone_speakers(12):
+        clips = list(tones(speaker, 3, 16_000, 1.0))
+        for clip in clips:
+            assert [phone.label for phone in clip.phones] == [PAUSE, "tone", PAUSE]
+            _, (_, start, end), _ = clip.phones
+            assert not clip.samples[:start].any()
+            assert not clip.samples[end:].any()
+            power = np.abs(np.fft.rfft(clip.samples * np.hanning(len(clip.samples)))) ** 2
+            hertz = np.fft.rfftfreq(len(clip.samples), 1 / 16_000)
+            assert power[np.abs(hertz - speaker.sound) < 5].sum() > 0.999 * power.sum()
+        assert len({len(clip.samples) for clip in clips}) == 3
+        assert len({np.abs(clip.samples).max() for clip in clips}) == 3
+        assert all(0.8 <= len(clip.samples) / 16_000 <= 1.2 for clip in clips)
+
+
+def test_tones_are_no_harmonics_of_each_other():
+    frequencies = [speaker.sound for speaker in tone_speakers(109)]
+    assert len({round(f, 1) for f in frequencies}) == 109
+    assert 141 < min(frequencies) < max(frequencies) < 2448
+    # Exactly rational ratios would square to squares of rationals.
+    squares = [round(f * f / 10_000) for f in frequencies]
+    assert np.allclose(np.sqrt(squares) * 100, frequencies)
+    assert all(np.sqrt(a * b) != int(np.sqrt(a * b)) for a, b in combinations(squares, 2))
+
+
+def test_a_failure_leaves_nothing_and_an_old_corpus_as_it_was(tmp_path, monkeypatch):
+    root = synthesize_vctk(tmp_path, 2, 2, "tones", seconds=1)
+    before = tree(tmp_path)
+    write, written = soundfile.write, []
+
+    def full_disk(path, *rest, **named):
+        written.append(path)
+        if len(written) > 3:
+            raise OSError("no space left on device")
+        write(path, *rest, **named)
+
+    monkeypatch.setattr(soundfile, "write", full_disk)
+    with pytest.raises(OSError, match="no space left"):
+        synthesize_vctk(tmp_path, 2, 2, "tones", seed=1, seconds=1, overwrite=True)
+    with pytest.raises(OSError, match="no space left"):
+        synthesize_folder(tmp_path / "new", 2, 2, "tones", seconds=1)
+    assert len(written) > 4
+    assert list(tmp_path.iterdir()) == [root]
+    assert tree(tmp_path) == before
+
+
+def test_what_exists_is_replaced_only_if_asked_and_only_if_synthetic(tmp_path):
+    root = synthesize_folder(tmp_path / "corpus", 1, 2, "tones", seconds=1)
+    before = tree(tmp_path)
+    with pytest.raises(RequestError, match=r"corpus exists; .*--overwrite"):
+        synthesize_folder(root, 1, 1, "tones", seconds=1)
+    assert tree(tmp_path) == before
+    synthesize_folder(root, 1, 1, "tones", seconds=1, overwrite=True)
+    assert tree(root).keys() == {f"tone001/tone001_001.{suffix}" for suffix in ("wav", "txt", "phn")} | {
+        "synthetic.json"
+    }
+    assert json.loads((root / "synthetic.json").read_text())["clips"] == 1
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home/thesis.txt").write_text("years of work")
+    with pytest.raises(RequestError, match="not a synthetic corpus"):
+        synthesize_folder(tmp_path / "home", 1, 1, "tones", overwrite=True)
+    assert (tmp_path / "home/thesis.txt").read_text() == "years of work"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"speakers": 21}, "speech has 1 to 20 speakers, not 21"),
+        ({"speakers": 110, "source": "tones"}, "tones has 1 to 109 speakers, not 110"),
+        ({"clips": 0}, "1 to 999 clips, not 0"),
+        ({"seconds": 0.1}, "1 to 30 seconds long, not 0.1"),
+        ({"seed": -1}, "0 or more, not -1"),
+        ({"sample_rate": 16}, "16 Hz is out of range"),
+    ],
+)
+def test_options_out_of_range(tmp_path, options, message):
+    with pytest.raises(RequestError, match=message):
+        synthesize_folder(tmp_path / "corpus", **options)
+    assert not list(tmp_path.iterdir())

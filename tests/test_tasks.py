@@ -1,0 +1,304 @@
+import math
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from nets import KINDS, build
+from torch.nn import functional as F
+
+import lightning_wavenet
+from datamodules import Audio, AudioFolderDataModule, Crops, Split
+from lightning_wavenet import blueprint
+from lightning_wavenet.backbone import WaveNet
+from lightning_wavenet.batch import Batch
+from lightning_wavenet.errors import RequestError
+from lightning_wavenet.metrics import BitsPerSample
+from lightning_wavenet.sampling import Sampler
+from lightning_wavenet.tasks import SpeakerWaveNet, UnconditionalWaveNet
+from lightning_wavenet.vocabulary import Vocabulary
+
+
+def speaker_task(embedding: bool = False, speakers: int = 3) -> SpeakerWaveNet:
+    width = 5 if embedding else speakers
+    return SpeakerWaveNet(build("global", global_channels=width), speakers=speakers, embedding=embedding)
+
+
+def batch_of(lengths, context, speakers=(0, 1, 2), padding=0, seed=0):
+    """Clips of given lengths, each after `context` samples of silence, padded to the longest and `padding` more."""
+    generator = torch.Generator().manual_seed(seed)
+    waveform = torch.zeros(len(lengths), context + max(lengths) + padding)
+    mask = torch.zeros_like(waveform, dtype=torch.bool)
+    for row, length in enumerate(lengths):
+        waveform[row, context : context + length] = torch.rand(length, generator=generator) - 0.5
+        mask[row, context : context + length] = True
+    return Batch(waveform, mask, [f"clip {n}" for n in range(len(lengths))], torch.tensor(speakers[: len(lengths)]))
+
+
+def row_of(batch, row, length):
+    return Batch(
+        batch.waveform[row : row + 1, :length],
+        batch.target_mask[row : row + 1, :length],
+        ["clip"],
+        batch.speaker[[row]],
+    )
+
+
+def total(task, batch):
+    nats, mask = task.nats(batch)
+    return nats[mask].sum().item(), int(mask.sum())
+
+
+@pytest.mark.parametrize("embedding", [False, True])
+def test_the_loss_of_a_clip_is_the_same_alone_padded_and_in_a_batch(embedding):
+    task = speaker_task(embedding)
+    field = task.backbone.receptive_field
+    together = batch_of([40, 70, 55], field, padding=13)
+    alone = [row_of(together, row, field + length) for row, length in enumerate([40, 70, 55])]
+    padded = [row_of(together, row, together.waveform.shape[1]) for row in range(3)]
+    expected = [total(task, clip) for clip in alone]
+    assert [samples for _, samples in expected] == [40, 70, 55]
+    for one, (nats, samples) in zip(padded, expected, strict=True):
+        assert total(task, one) == (pytest.approx(nats, rel=1e-6), samples)
+    assert total(task, together) == (pytest.approx(sum(nats for nats, _ in expected), rel=1e-6), 165)
+    task.log = lambda *args, **kwargs: None
+    assert task.training_step(together, 0).item() == pytest.approx(sum(n for n, _ in expected) / 165, rel=1e-6)
+
+
+def test_padding_gets_no_gradient():
+    task = speaker_task()
+    task.log = lambda *args, **kwargs: None
+    short = batch_of([40], task.backbone.receptive_field)
+    padded = batch_of([40], task.backbone.receptive_field, padding=50)
+    gradients = []
+    for batch in (short, padded):
+        task.zero_grad()
+        task.training_step(batch, 0).backward()
+        gradients.append([parameter.grad.clone() for parameter in task.parameters()])
+    torch.testing.assert_close(gradients[0], gradients[1])
+
+
+def test_samples_without_whole_context_never_count():
+    task = speaker_task()
+    batch = batch_of([60], 0)
+    assert batch.target_mask.all()
+    assert total(task, batch)[1] == 60 - task.backbone.receptive_field
+
+
+def test_bits_are_weighted_by_sample_and_not_by_batch():
+    metric = BitsPerSample()
+    metric.update(torch.full((2, 50), math.log(2) * 3), torch.ones(2, 50, dtype=torch.bool))
+    mask = torch.zeros(1, 50, dtype=torch.bool)
+    mask[0, :20] = True
+    metric.update(torch.full((1, 50), math.log(2) * 6), mask)
+    assert metric.compute().item() == pytest.approx((100 * 3 + 20 * 6) / 120)
+
+
+def test_untrained_bits_are_eight():
+    torch.manual_seed(0)
+    net = WaveNet(dilations="1..16", residual_channels=16, gate_channels=32)
+    task = UnconditionalWaveNet(net)
+    nats, samples = total(task, batch_of([500], net.receptive_field))
+    assert nats / samples / math.log(2) == pytest.approx(8, abs=0.1)
+
+
+def test_one_hot_speaker_is_its_column_of_the_projection():
+    task = speaker_task()
+    vector = task.condition(batch_of([5, 5], 0, speakers=(2, 0))).vector
+    assert vector.tolist() == [[0, 0, 1], [1, 0, 0]]
+    terms = task.backbone.stack.global_terms(vector)
+    width = task.backbone.gate_channels
+    for layer, term in enumerate(terms):
+        torch.testing.assert_close(term, task.backbone.stack.vector.weight[layer * width :][:width, [2, 0]].T)
+
+
+def test_a_corpus_with_another_number_of_speakers_is_refused_with_both_numbers():
+    with pytest.raises(RequestError, match=r"corpus has 2 speakers, but model\.speakers is 3"):
+        speaker_task().check(Vocabulary(8000, speakers=("a", "b")))
+
+
+def test_nets_that_do_not_fit_their_task_are_refused():
+    with pytest.raises(ValueError, match=r"speakers is 4, backbone\.global_channels is 3"):
+        SpeakerWaveNet(build("global"), speakers=4)
+    with pytest.raises(ValueError, match="embedding needs a width"):
+        SpeakerWaveNet(build(), speakers=4, embedding=True)
+    with pytest.raises(RequestError, match="no conditions"):
+        UnconditionalWaveNet(build("global")).check(Vocabulary(8000))
+    with pytest.raises(RequestError, match="names none"):
+        speaker_task().condition(batch_of([5], 0)._replace(speaker=None))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_backbone_is_rebuilt_from_its_blueprint(kind):
+    net = build(kind)
+    plain = blueprint.describe(net)
+    again = blueprint.build(plain)
+    assert blueprint.describe(again) == plain
+    again.load_state_dict(net.state_dict())
+    assert again.receptive_field == net.receptive_field
+
+
+def corpus(root, **crops) -> AudioFolderDataModule:
+    options = {"samples": 500, "batch_size": 4, **crops}
+    return AudioFolderDataModule(
+        root, Audio(2_000), Split(validation=0.1, test=0.1), Crops(**options), pattern=r"(?P<speaker>\w+)/"
+    )
+
+
+def trainer_for(folder, steps, **options) -> pl.Trainer:
+    quiet = {
+        "logger": False,
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "num_sanity_val_steps": 0,
+        "limit_val_batches": 0,
+        "accelerator": "cpu",
+    }
+    return pl.Trainer(default_root_dir=folder, max_steps=steps, **{**quiet, **options})
+
+
+def test_checkpoint_alone_is_enough_to_generate(tones, tmp_path):
+    task = SpeakerWaveNet(build("global and local", global_channels=3, upsampling=None), speakers=3)
+    trainer = trainer_for(tmp_path, 2)
+    trainer.fit(task, corpus(tones))
+    trainer.save_checkpoint(tmp_path / "some.ckpt")
+    loaded = lightning_wavenet.load(tmp_path / "some.ckpt")
+    assert type(loaded) is SpeakerWaveNet
+    assert not loaded.training
+    assert loaded.vocabulary == Vocabulary(2_000, ("tone001", "tone002", "tone003"))
+    for mine, theirs in zip(task.state_dict().values(), loaded.state_dict().values(), strict=True):
+        assert torch.equal(mine, theirs)
+    streams = loaded.streams(batch_of([5, 5, 5], 0), 50)
+    clips = Sampler(task.backbone.eval()).generate(streams)
+    assert all(torch.equal(a, b) for a, b in zip(clips, Sampler(loaded.backbone).generate(streams), strict=True))
+
+
+def test_files_that_are_no_checkpoints_of_ours_are_refused_in_one_line(tmp_path):
+    (tmp_path / "noise.ckpt").write_bytes(b"not a checkpoint")
+    (tmp_path / "empty.ckpt").touch()
+    torch.save({"state_dict": {}}, tmp_path / "other.ckpt")
+    torch.save(torch.nn.Linear(2, 2), tmp_path / "pickle.ckpt")
+    whole = tmp_path / "whole.ckpt"
+    torch.save({"lightning_wavenet": {}, "weights": torch.zeros(10_000)}, whole)
+    (tmp_path / "cut.ckpt").write_bytes(whole.read_bytes()[:20_000])
+    for name, message in [
+        ("missing.ckpt", "there is no checkpoint"),
+        ("noise.ckpt", "is no checkpoint, or a damaged one"),
+        ("empty.ckpt", "is no checkpoint, or a damaged one"),
+        ("cut.ckpt", "is no checkpoint, or a damaged one"),
+        ("pickle.ckpt", "is no checkpoint, or a damaged one"),
+        ("other.ckpt", "not a checkpoint that wavenet fit wrote"),
+    ]:
+        with pytest.raises(RequestError, match=message) as error:
+            lightning_wavenet.load(tmp_path / name)
+        assert "\n" not in str(error.value)
+
+
+def test_resuming_from_a_checkpoint_that_does_not_fit_is_refused(tones, tmp_path):
+    first = SpeakerWaveNet(build("global"), speakers=3)
+    trainer = trainer_for(tmp_path, 1)
+    trainer.fit(first, corpus(tones))
+    trainer.save_checkpoint(tmp_path / "speakers.ckpt")
+    for task, message in [
+        (UnconditionalWaveNet(build()), "checkpoint is of SpeakerWaveNet, but the task is UnconditionalWaveNet"),
+        (SpeakerWaveNet(build("global", kernel_size=3), speakers=3), "kernel_size 2, this one 3"),
+    ]:
+        with pytest.raises(RequestError, match=message):
+            trainer_for(tmp_path, 2).fit(task, corpus(tones), ckpt_path=tmp_path / "speakers.ckpt", weights_only=False)
+    other = corpus(tones)
+    other.audio = Audio(1_000)
+    again = SpeakerWaveNet(build("global"), speakers=3)
+    with pytest.raises(RequestError, match="sample_rate"):
+        trainer_for(tmp_path, 2).fit(again, other, ckpt_path=tmp_path / "speakers.ckpt", weights_only=False)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_stop_and_resume_is_the_uninterrupted_run_to_the_bit(tones, tmp_path, workers):
+    """Stopped at step 13 of an epoch of 20 steps, resumed to step 27: through the epoch's end into the next."""
+
+    def fit(folder, steps, resume=None):
+        pl.seed_everything(1, workers=True, verbose=False)
+        task = SpeakerWaveNet(
+            build("global"),
+            speakers=3,
+            optimizer=lambda parameters: torch.optim.Adam(parameters, lr=1e-2),
+            lr_scheduler=lambda optimizer: torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.9),
+        )
+        data = corpus(tones, workers=workers)
+        trainer = trainer_for(folder, steps, gradient_clip_val=1.0)
+        trainer.fit(task, data, ckpt_path=resume)
+        assert trainer.num_training_batches == 20
+        trainer.save_checkpoint(folder / "end.ckpt")
+        return task
+
+    from lightning_wavenet.callbacks import LastAndBest
+
+    whole = fit(tmp_path / "whole", 27)
+
+    stopped = tmp_path / "stopped"
+    pl.seed_everything(1, workers=True, verbose=False)
+    task = SpeakerWaveNet(
+        build("global"),
+        speakers=3,
+        optimizer=lambda parameters: torch.optim.Adam(parameters, lr=1e-2),
+        lr_scheduler=lambda optimizer: torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.9),
+    )
+    trainer = trainer_for(stopped, 13, gradient_clip_val=1.0, enable_checkpointing=True, callbacks=[LastAndBest()])
+    trainer.fit(task, corpus(tones, workers=workers))
+
+    resumed = fit(tmp_path / "resumed", 27, stopped / "checkpoints" / "last.ckpt")
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[name]), name
+    assert not torch.equal(whole.backbone.head[1].weight, task.backbone.head[1].weight)
+
+
+def test_three_speakers_of_one_tone_each_generate_their_own(tones, tmp_path):
+    """The speaker's tone has more than ten times the power of the other two."""
+    pl.seed_everything(0, verbose=False)
+    net = WaveNet(
+        dilations="1..32 x2",
+        residual_channels=24,
+        gate_channels=48,
+        skip_channels=48,
+        head_channels=48,
+        global_channels=3,
+    )
+    task = SpeakerWaveNet(net, speakers=3, optimizer=lambda parameters: torch.optim.Adam(parameters, lr=5e-3))
+    trainer_for(tmp_path, 300, gradient_clip_val=1.0).fit(task, corpus(tones, samples=500, batch_size=4))
+    prompts = batch_of([5, 5, 5], 0)
+    clips = Sampler(net.eval()).generate(task.streams(prompts, 2_000, seed=1))
+    frequencies = [100 * prime**0.5 for prime in (2, 3, 5)]
+    for speaker, clip in enumerate(clips):
+        spectrum = torch.fft.rfft(clip * torch.hann_window(2_000)).abs().square()
+        power = [spectrum[round(f) - 3 : round(f) + 4].sum().item() for f in frequencies]
+        others = [p for n, p in enumerate(power) if n != speaker]
+        assert power[speaker] > 10 * max(others), (speaker, power)
+
+
+def test_scheduler_steps_with_the_optimizer(tones, tmp_path):
+    task = SpeakerWaveNet(
+        build("global"),
+        speakers=3,
+        optimizer=lambda parameters: torch.optim.SGD(parameters, lr=1.0),
+        lr_scheduler=lambda optimizer: torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5),
+    )
+    trainer = trainer_for(tmp_path, 3, gradient_clip_val=1e-6)
+    trainer.fit(task, corpus(tones))
+    assert trainer.optimizers[0].param_groups[0]["lr"] == pytest.approx(0.125)
+
+
+def test_validation_bits_are_those_of_the_whole_split(tones, tmp_path):
+    task = SpeakerWaveNet(build("global"), speakers=3)
+    data = corpus(tones, batch_size=3, samples=300)
+    trainer = trainer_for(tmp_path, 1, limit_val_batches=1.0)
+    reported = trainer.validate(task, data, verbose=False)[0]["val/bits"]
+    field = task.backbone.receptive_field
+    nats = samples = 0
+    for index in data.clips_of("validation"):
+        pcm = torch.from_numpy(data.clips.read(index, 0, 10**9) / 32768.0).float()
+        clip = F.pad(pcm, (field, 0)).unsqueeze(0)
+        speaker = data.vocabulary.speakers.index(data.clips.speakers[index])
+        batch = Batch(clip, torch.ones_like(clip, dtype=torch.bool), ["clip"], torch.tensor([speaker]))
+        more = total(task, batch)
+        nats, samples = nats + more[0], samples + more[1]
+    assert reported == pytest.approx(nats / samples / math.log(2), rel=1e-5)
