@@ -80,7 +80,7 @@ class ResumableLoader(DataLoader[Excerpt]):
             return
         if not self._resuming:
             self._epoch, self._given = sampler.epoch + self._shift, 0
-        elif self._given >= len(self):
+        elif self._given >= (self.epoch_batches or len(self)):
             self._epoch, self._given = self._epoch + 1, 0
         self._resuming = False
         self._shift = self._epoch - sampler.epoch

@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
+# Nets this small are slower on several threads, and tests run side by side.
+torch.set_num_threads(1)
+
 REAL = Path(__file__).parents[2] / "shared" / "data"
 
 

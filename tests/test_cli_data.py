@@ -13,6 +13,7 @@ from jsonargparse import ArgumentError
 from lightning_wavenet.cli.data import main
 from lightning_wavenet.errors import CorpusError, RequestError
 
+SPLITS = {"train", "validation", "test"}
 TONES = ["--source", "tones", "--seconds", "1"]
 
 EXPERIMENT = """
@@ -80,8 +81,9 @@ def test_synthesize(tmp_path, capsys):
     assert len(list(root.rglob("*.flac"))) == 4
     with pytest.raises(RequestError, match="--overwrite"):
         main(arguments)
-    main([*arguments, "--overwrite", "--clips", "1"])
-    assert len(list(root.rglob("*.flac"))) == 2
+    for number, overwrite in ((1, "--overwrite"), (3, "--overwrite=true")):
+        main([*arguments, overwrite, "--clips", str(number)])
+        assert len(list(root.rglob("*.flac"))) == 2 * number
     main(["synthesize", "folder", "--out", str(tmp_path / "own"), "--clips=1", "--sample_rate=8000", *TONES])
     assert {soundfile.info(path).samplerate for path in (tmp_path / "own").rglob("*.wav")} == {8000}
 
@@ -116,6 +118,8 @@ def test_wrong_experiments(experiment, tmp_path):
     (tmp_path / "broken.yaml").write_text("data: [")
     with pytest.raises(RequestError, match="not YAML"):
         main(["prepare", "--config", str(tmp_path / "broken.yaml")])
+    with pytest.raises(RequestError, match="NO_SUCH_VARIABLE"):
+        main(["prepare", "--config", str(experiment), "--data.root", "${oc.env:NO_SUCH_VARIABLE}/corpus"])
     with pytest.raises(ArgumentError, match="colour"):
         main(["prepare", "--config", str(experiment), "--data.colour", "red"])
     with pytest.raises(RequestError, match="not a regular expression"):
@@ -156,10 +160,7 @@ def test_describe(experiment, tmp_path, capsys):
     assert peak - level == pytest.approx(3.01 + 0.5, abs=0.4)
 
     arguments = "--data datamodules.AudioFolderDataModule --data.audio.sample_rate 8000 --data.crops.samples 100"
-    options = f"--data.split.validation 0.25 --data.split.test 0.25 --data.crops.batch_size 100 --data.audio.cache_dir {tmp_path}/c"
+    options = "--data.split.validation 0.25 --data.split.test 0.25 --data.crops.batch_size 100"
     pattern = "--data.pattern=(?P<speaker>[^/]+)/"
     main(["describe", *arguments.split(), *options.split(), f"--data.root={tmp_path}/tones", pattern])
     assert capsys.readouterr().out == from_experiment
-
-
-SPLITS = {"train", "validation", "test"}

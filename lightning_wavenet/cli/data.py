@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from jsonargparse import ActionYesNo, ArgumentParser, Namespace, set_parsing_settings
+from omegaconf.errors import OmegaConfBaseException
 
 from lightning_wavenet.errors import RequestError
 
@@ -39,7 +40,10 @@ def main(arguments: list[str]) -> None:
         # Only when it is needed, because it imports Lightning.
         wanted = arguments[:1] == [verb]
         verbs.add_subcommand(verb, _corpus_parser(arguments, text) if wanted else ArgumentParser(), help=text)
-    options = parser.parse_args(arguments)
+    try:
+        options = parser.parse_args(arguments)
+    except OmegaConfBaseException as error:  # An interpolation that leads nowhere.
+        raise RequestError(str(error)) from error
     if options.verb == "synthesize":
         layout: Literal["vctk", "folder"] = options.synthesize.layout
         make: Callable[..., None] = vctk if layout == "vctk" else folder
@@ -146,7 +150,7 @@ def _layout_parser(make: Callable[..., None]) -> ArgumentParser:
     parser = ArgumentParser(description=(make.__doc__ or "").partition("\n")[0], **_SETTINGS)
     parser.add_function_arguments(make, skip={"overwrite"})
     parser.add_argument(
-        "--overwrite", action=ActionYesNo, default=False, help="replace a corpus that was made here before"
+        "--overwrite", action=ActionYesNo, nargs="?", default=False, help="replace a corpus that was made here before"
     )
     return parser
 
@@ -158,7 +162,7 @@ def _corpus_parser(arguments: list[str], text: str) -> ArgumentParser:
     parser.add_argument("--config", action="config", help="an experiment, of which only the section data is used")
     parser.add_subclass_arguments(AudioDataModule, "data", required=True, help="the corpus")
     for section in _other_sections(arguments):
-        parser.add_argument(f"--{section}", type=Any, help=argparse.SUPPRESS)
+        parser.add_argument(f"--{section}", type=Any, help="not used")
     return parser
 
 

@@ -165,6 +165,9 @@ def main(arguments: list[str]) -> None:
             parser_kwargs={"parser_mode": "omegaconf+", "exit_on_error": False},
             trainer_defaults={"num_sanity_val_steps": -1},
         )
+    except RequestError:
+        _remove_empty_folders(Path(os.environ.get(RUN_VARIABLE, "runs")))
+        raise
     finally:
         os.environ.pop(RUN_VARIABLE, None)
 
@@ -174,6 +177,13 @@ def _listed(value: Any) -> list[Any]:
     if not value:
         return []
     return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def _remove_empty_folders(run: Path) -> None:
+    """Takes away what Lightning's loggers make before a request is refused."""
+    for folder in sorted(run.rglob("*"), reverse=True):
+        if folder.is_dir() and not any(folder.iterdir()):
+            os.removedirs(folder)
 
 
 def _has_files(folder: Path) -> bool:
