@@ -133,7 +133,7 @@ def _with_sentences(records: Iterable[Record]) -> Iterable[Record]:
     for record in records:
         key = _normalised(record.text)
         number = _number(record)
-        if not key and False:
+        if not key and number in _SHARED_PROMPTS and read[number]:
             key = read[number].most_common(1)[0][0]
         yield replace(record, split_key=key or record.id)
 
