@@ -14,7 +14,10 @@ $(INSTALLED): pyproject.toml
 	touch $@
 
 demo: install
-	$(BIN)/python -m benchmarks.demo
+	$(BIN)/wavenet data synthesize folder --out demo/corpus --speakers 4 --clips 100 --overwrite
+	$(BIN)/wavenet fit --config configs/experiments/demo.yaml --run demo/run --overwrite
+	$(BIN)/wavenet generate demo/run/checkpoints/last.ckpt --out demo/clips --seconds 2 --overwrite
+	@echo "listen to demo/clips/*.wav, look at demo/clips/*.png; demo/run/samples holds what it sounded like on the way"
 
 test: install
 	$(BIN)/python -m pytest -n 2

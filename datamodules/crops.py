@@ -23,9 +23,9 @@ from lightning_wavenet.vocabulary import Vocabulary
 class Crops:
     """What is cut out of the clips, and how it is put into batches."""
 
-    samples: int
+    samples: int = 8_000
     """Samples in a training crop that count in the loss; the model's receptive field comes in front of them."""
-    batch_size: int
+    batch_size: int = 8
     """Crops in a batch, on each device."""
     workers: int = 0
     """Processes that load batches, on each device; 0 loads in the training process. Crops do not depend on it."""

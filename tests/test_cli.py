@@ -214,7 +214,7 @@ def test_requests_that_do_not_fit_a_checkpoint_end_in_one_line(config, capsys):
     before = Path("clips/tone001_000.wav").read_bytes()
     assert "exists" in refused([*generate, "--seed", "9"], capsys)
     assert Path("clips/tone001_000.wav").read_bytes() == before
-    main([*generate, "--seed", "9", "--overwrite", "true"])
+    main([*generate, "--seed", "9", "--overwrite"])
     assert Path("clips/tone001_000.wav").read_bytes() != before
     plain = Path(config).read_text().replace("    speakers: 3\n", "").replace("SpeakerWaveNet", "UnconditionalWaveNet")
     config.write_text(plain.replace("        global_channels: ${model.init_args.speakers}\n", ""))

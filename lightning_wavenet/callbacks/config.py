@@ -13,8 +13,8 @@ from pytorch_lightning.loggers import CSVLogger, WandbLogger
 class SaveConfig(SaveConfigCallback):
     """Writes the resolved configuration to `config.yaml` of the run folder, and beside the logs of each start.
 
-    The run folder's file is that of the first start, and reproduces the run by itself: it names neither the folder
-    nor a checkpoint to resume from. Weights & Biases gets the same values as its configuration.
+    The run folder's file reproduces the run by itself: it names neither the folder nor a checkpoint to resume from,
+    and a resume leaves it as it is. Weights & Biases gets the same values as its configuration.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -31,14 +31,16 @@ class SaveConfig(SaveConfigCallback):
     def save_config(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Writes the files."""
         config = self.config.clone()
-        for ours in ("run", "overwrite", "ckpt_path", "weights_only"):
+        resumed = config.pop("ckpt_path", None) is not None
+        for ours in ("run", "overwrite", "weights_only"):
             config.pop(ours, None)
-        run = Path(trainer.default_root_dir)
-        places = [run] + [Path(logger.log_dir) for logger in trainer.loggers if isinstance(logger, CSVLogger)]
+        places = [Path(logger.log_dir) for logger in trainer.loggers if isinstance(logger, CSVLogger)]
+        if not resumed or not (Path(trainer.default_root_dir) / "config.yaml").exists():
+            places.append(Path(trainer.default_root_dir))
         for place in places:
             place.mkdir(parents=True, exist_ok=True)
-            if not (place / "config.yaml").exists():
-                self.parser.save(config, place / "config.yaml", skip_none=False, skip_check=True, multifile=False)
+            file = place / "config.yaml"
+            self.parser.save(config, file, skip_none=False, skip_check=True, multifile=False, overwrite=True)
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
                 logger.experiment.config.update(config.as_dict(), allow_val_change=True)

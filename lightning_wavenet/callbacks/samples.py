@@ -92,6 +92,11 @@ class SampleLogger(Callback):
             "samples/level_db": sum(map(level_db, generated)) / len(generated),
             "samples/spectral_distance_db": spectral_distance_db(generated, recorded, rate),
         }
+        level, distance = measured.values()
+        print(
+            f"{len(paths)} samples in {paths[0].parent}: level {level:.1f} dB, spectrum {distance:.1f} dB off",
+            flush=True,
+        )
         for logger in trainer.loggers:
             logger.log_metrics(measured, step)
             if isinstance(logger, WandbLogger):

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from jsonargparse import ActionYesNo, ArgumentParser, Namespace, set_parsing_settings
+from jsonargparse import ArgumentParser, Namespace
 from omegaconf.errors import OmegaConfBaseException
 
+from lightning_wavenet.cli.parsing import PARSER, add_overwrite
 from lightning_wavenet.errors import RequestError
 
 if TYPE_CHECKING:
@@ -28,10 +29,9 @@ def main(arguments: list[str]) -> None:
         RequestError: The request cannot be done as asked.
         ArgumentError: The options are not what they should be.
     """
-    set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
-    parser = ArgumentParser(prog="wavenet data", description="Makes, prepares and describes corpora.", **_SETTINGS)
+    parser = ArgumentParser(prog="wavenet data", description="Makes, prepares and describes corpora.", **PARSER)
     verbs = parser.add_subcommands(dest="verb", metavar="VERB")
-    synthesize = ArgumentParser(description="Makes a small corpus, with nothing downloaded.", **_SETTINGS)
+    synthesize = ArgumentParser(description="Makes a small corpus, with nothing downloaded.", **PARSER)
     verbs.add_subcommand("synthesize", synthesize, help="make a small corpus, with nothing downloaded")
     layouts = synthesize.add_subcommands(dest="layout", metavar="LAYOUT")
     layouts.add_subcommand("vctk", _layout_parser(vctk), help="that of VCTK 0.92")
@@ -143,22 +143,17 @@ def describe(data: "AudioDataModule") -> None:
     print("durations and levels: median of the clips (5th to 95th percentile)")
 
 
-_SETTINGS: dict[str, Any] = {"exit_on_error": False, "parser_mode": "omegaconf+"}
-
-
 def _layout_parser(make: Callable[..., None]) -> ArgumentParser:
-    parser = ArgumentParser(description=(make.__doc__ or "").partition("\n")[0], **_SETTINGS)
+    parser = ArgumentParser(description=(make.__doc__ or "").partition("\n")[0], **PARSER)
     parser.add_function_arguments(make, skip={"overwrite"})
-    parser.add_argument(
-        "--overwrite", action=ActionYesNo, nargs="?", default=False, help="replace a corpus that was made here before"
-    )
+    add_overwrite(parser, "replace a corpus that was made here before")
     return parser
 
 
 def _corpus_parser(arguments: list[str], text: str) -> ArgumentParser:
     from datamodules import AudioDataModule
 
-    parser = ArgumentParser(description=f"{text[0].upper()}{text[1:]}.", **_SETTINGS)
+    parser = ArgumentParser(description=f"{text[0].upper()}{text[1:]}.", **PARSER)
     parser.add_argument("--config", action="config", help="an experiment, of which only the section data is used")
     parser.add_subclass_arguments(AudioDataModule, "data", required=True, help="the corpus")
     for section in _other_sections(arguments):

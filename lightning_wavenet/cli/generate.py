@@ -7,16 +7,19 @@ from typing import Literal
 
 from jsonargparse import ArgumentParser
 
+from lightning_wavenet.cli.parsing import PARSER, add_overwrite
+
 
 def main(arguments: list[str]) -> None:
     """Parses the options and generates."""
     parser = ArgumentParser(
         prog="wavenet generate",
         description="Generates audio from a checkpoint: a 16-bit wav, a spectrogram and a description of each clip.",
-        exit_on_error=False,
+        **PARSER,
     )
     parser.add_argument("checkpoint", type=Path, help="a checkpoint that wavenet fit wrote")
-    parser.add_function_arguments(generate, skip={"checkpoint"})
+    parser.add_function_arguments(generate, skip={"checkpoint", "overwrite"})
+    add_overwrite(parser, "replace clips that exist")
     options = parser.parse_args(arguments)
     generate(**vars(parser.instantiate_classes(options)))
 
@@ -84,7 +87,7 @@ def generate(
     known = [index for index in rows if index is not None]
     existing = [out / f"{name}.wav" for name in names if (out / f"{name}.wav").exists()]
     if existing and not overwrite:
-        raise RequestError(f"{existing[0]} exists: choose another --out, or say --overwrite=true")
+        raise RequestError(f"{existing[0]} exists: choose another --out, or say --overwrite")
 
     recording = read_audio(prime, rate) if prime is not None else torch.zeros(0)
     samples = round(seconds * rate)

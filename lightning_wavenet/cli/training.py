@@ -12,7 +12,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from jsonargparse import set_parsing_settings
 from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import Callback, RichProgressBar
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
@@ -29,6 +28,7 @@ from lightning_wavenet.callbacks import (
     Throughput,
 )
 from lightning_wavenet.checkpoint import read
+from lightning_wavenet.cli.parsing import PARSER, add_overwrite
 from lightning_wavenet.errors import RequestError
 from lightning_wavenet.tasks import BaseTask
 
@@ -49,9 +49,7 @@ class WaveNetCLI(LightningCLI):
             default=None,
             help="run folder; by default runs/NAME/DATE-TIME after the first config, or the checkpoint's own",
         )
-        parser.add_argument(
-            "--overwrite", type=bool, default=False, help="whether a run folder with files in it may be used"
-        )
+        add_overwrite(parser, "use a run folder that has files in it")
         parser.add_lightning_class_args(SampleLogger, "samples")
         parser.add_lightning_class_args(LastAndBest, "checkpoint")
 
@@ -140,7 +138,7 @@ class WaveNetCLI(LightningCLI):
         if fitting and checkpoint is None and not started_by_us and not config.overwrite and _has_files(run):
             raise RequestError(
                 f"{run} has files in it: choose another --run, resume with --ckpt_path {run}/checkpoints/last.ckpt, or "
-                "say --overwrite=true"
+                "say --overwrite"
             )
         # Processes that Lightning starts for other devices run this command again, and must find the same folder.
         os.environ[RUN_VARIABLE] = str(run)
@@ -150,8 +148,6 @@ class WaveNetCLI(LightningCLI):
 def main(arguments: list[str]) -> None:
     """Runs fit, validate, test or predict; `arguments` begin with the verb."""
     _quieten()
-    # Absolute interpolations are rooted above the subcommand without this.
-    set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
     try:
         WaveNetCLI(
             BaseTask,
@@ -162,7 +158,7 @@ def main(arguments: list[str]) -> None:
             save_config_callback=SaveConfig,
             seed_everything_default=0,
             auto_configure_optimizers=False,
-            parser_kwargs={"parser_mode": "omegaconf+", "exit_on_error": False},
+            parser_kwargs=PARSER,
             trainer_defaults={"num_sanity_val_steps": -1},
         )
     except RequestError:

@@ -1,0 +1,19 @@
+"""What the parsers of all verbs have in common."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jsonargparse import ActionYesNo, ArgumentParser, set_parsing_settings
+
+PARSER: dict[str, Any] = {"exit_on_error": False, "parser_mode": "omegaconf+"}
+"""Errors are raised, for `main` to print; YAML files may interpolate."""
+
+# Absolute interpolations are rooted above the subcommand without the first; options of dataclasses are explained by
+# the docstrings of their attributes.
+set_parsing_settings(omegaconf_absolute_to_relative_paths=True, docstring_parse_attribute_docstrings=True)
+
+
+def add_overwrite(parser: ArgumentParser, text: str) -> None:
+    """Adds `--overwrite`, which is a flag but may also be written `--overwrite=true`."""
+    parser.add_argument("--overwrite", action=ActionYesNo, nargs="?", default=False, help=text)
