@@ -220,3 +220,16 @@ def test_requests_that_do_not_fit_a_checkpoint_end_in_one_line(config, capsys):
     config.write_text(plain.replace("        global_channels: ${model.init_args.speakers}\n", ""))
     resume = ["fit", "--config", str(config), "--ckpt_path", "run/checkpoints/last.ckpt"]
     assert "checkpoint is of SpeakerWaveNet, but the task is UnconditionalWaveNet" in refused(resume, capsys)
+
+
+def test_weights_and_biases_get_samples_metrics_and_config(config, monkeypatch):
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    logger = ["--trainer.logger", "pytorch_lightning.loggers.WandbLogger", "--trainer.logger.offline", "true"]
+    main(["fit", "--config", str(config), "--run", "run", *logger, "--trainer.logger.save_dir", "run"])
+    (offline,) = Path("run/wandb").glob("offline-run-*")
+    assert len(list(offline.glob("files/media/audio/samples/*.wav"))) == 2
+    assert len(list(offline.glob("files/media/images/samples/*.png"))) == 2
+    recorded = next(offline.glob("*.wandb")).read_bytes()
+    for text in (b"val/bits", b"samples/spectral_distance_db", b"SpeakerWaveNet", b"gate_channels"):
+        assert text in recorded
+    assert Path("run/logs/version_0/metrics.csv").is_file()

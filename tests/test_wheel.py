@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -33,3 +35,30 @@ def test_wheel_holds_both_packages_and_their_marks(wheel):
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert "License-Expression: Apache-2.0" in metadata
     assert not any(name.startswith(("tests/", "configs/")) for name in names)
+
+
+@pytest.mark.skipif(not os.environ.get("CI"), reason="installs every dependency anew (6 GB); runs where CI is set")
+def test_wheel_works_in_an_empty_environment(wheel):
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
+        environment = {
+            "PATH": f"{folder / 'venv' / 'bin'}:/usr/bin:/bin",
+            "HOME": name,
+            "WAVENET_CACHE": f"{name}/cache",
+        }
+
+        def run(*command: str) -> str:
+            done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+            assert done.returncode == 0, done.stderr
+            return done.stdout
+
+        pip = [str(folder / "venv" / "bin" / "python"), "-m", "pip"]
+        subprocess.run([*pip, "install", "--quiet", "--no-cache-dir", str(wheel)], check=True)
+        assert "generate" in run("wavenet", "--help")
+        run("wavenet", "data", "synthesize", "folder", "--out", "tones", "--source", "tones", "--clips", "4")
+        (folder / "demo.yaml").write_text((ROOT / "configs" / "experiments" / "demo.yaml").read_text())
+        changes = ["--data.init_args.root", "tones", "--trainer.max_steps", "2", "--samples.every_n_steps", "2"]
+        run("wavenet", "fit", "--config", "demo.yaml", "--run", "run", *changes, "--samples.seconds", "0.1")
+        run("wavenet", "generate", "run/checkpoints/last.ckpt", "--out", "clips", "--seconds", "0.1")
+        assert len(list((folder / "clips").glob("*.wav"))) == 4

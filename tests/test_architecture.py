@@ -1,0 +1,59 @@
+"""Imports run one way: down the floors that README draws."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+FLOORS = [
+    {"lightning_wavenet.errors"},
+    {"lightning_wavenet.backbone"},
+    {f"lightning_wavenet.{name}" for name in ("audio", "batch", "blueprint", "vocabulary")},
+    {"lightning_wavenet.sampling"},
+    {"lightning_wavenet.metrics", "datamodules"},
+    {"lightning_wavenet.tasks"},
+    {"lightning_wavenet.checkpoint", "lightning_wavenet.callbacks"},
+    {"lightning_wavenet.cli"},
+]
+
+
+def room(module: str) -> str:
+    """The part of the house that a module belongs to."""
+    return "datamodules" if module.startswith("datamodules") else ".".join(module.split(".")[:2])
+
+
+def floor(name: str) -> int:
+    return next(level for level, rooms in enumerate(FLOORS) if name in rooms)
+
+
+def imports(path: Path) -> set[str]:
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    for node in nodes:
+        if isinstance(node, ast.ImportFrom) and node.module:
+            below = {f"{node.module}.{alias.name}" for alias in node.names}
+            names |= below if node.module == "lightning_wavenet" else {node.module}
+    return {name for name in names if name.startswith(("lightning_wavenet.", "datamodules"))}
+
+
+def test_imports_run_down_only():
+    seen = 0
+    for package in ("lightning_wavenet", "datamodules"):
+        for path in (ROOT / package).rglob("*.py"):
+            module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+            if module in ("lightning_wavenet.__init__", "lightning_wavenet.__main__"):
+                continue
+            for imported in imports(path):
+                if imported == "lightning_wavenet.__version__":
+                    continue
+                seen += 1
+                here, there = room(module), room(imported)
+                assert here == there or floor(here) > floor(there), f"{module} imports {imported}"
+    assert seen > 50
+
+
+def test_backbone_imports_nothing_of_the_project_and_no_lightning():
+    for path in (ROOT / "lightning_wavenet" / "backbone").glob("*.py"):
+        assert all(room(name) == "lightning_wavenet.backbone" for name in imports(path))
+        assert "lightning" not in path.read_text().replace("lightning_wavenet", "").lower().replace("no lightning", "")
