@@ -7,6 +7,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
+from torch import Tensor
 
 from lightning_wavenet.batch import Batch
 
@@ -21,7 +22,7 @@ class Throughput(Callback):
     def __init__(self) -> None:
         self.seconds = 0.0
         self._started = 0.0
-        self._samples = 0
+        self._samples: Tensor | int = 0
         self._since = 0.0
 
     def on_train_batch_start(
@@ -35,9 +36,10 @@ class Throughput(Callback):
     ) -> None:
         """Adds a step, and logs where Lightning logs."""
         self.seconds += time.monotonic() - self._started
-        self._samples += int(batch.target_mask.sum()) * trainer.world_size
+        # Kept on the device: reading it at every step would make a GPU wait.
+        self._samples = self._samples + batch.target_mask.sum() * trainer.world_size
         if trainer.global_step % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
-            rate = self._samples / (self.seconds - self._since)
+            rate = float(self._samples) / (self.seconds - self._since)
             self._samples, self._since = 0, self.seconds
             pl_module.log("train/samples_per_second", rate, prog_bar=True, batch_size=1)
             pl_module.log("train/seconds", self.seconds, batch_size=1)
