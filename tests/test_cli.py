@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+import wandb
 import yaml
 
 from lightning_wavenet.cli.main import VERBS, main
@@ -226,6 +227,7 @@ def test_weights_and_biases_get_samples_metrics_and_config(config, monkeypatch):
     monkeypatch.setenv("WANDB_SILENT", "true")
     logger = ["--trainer.logger", "pytorch_lightning.loggers.WandbLogger", "--trainer.logger.offline", "true"]
     main(["fit", "--config", str(config), "--run", "run", *logger, "--trainer.logger.save_dir", "run"])
+    wandb.finish()
     (offline,) = Path("run/wandb").glob("offline-run-*")
     assert len(list(offline.glob("files/media/audio/samples/*.wav"))) == 2
     assert len(list(offline.glob("files/media/images/samples/*.png"))) == 2

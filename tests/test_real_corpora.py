@@ -35,7 +35,10 @@ def test_training_and_generation(corpus, config, speakers, voice, rate, real_cor
     arguments += [f"--data.init_args.{key}={value}" for key, value in data.items()]
     arguments += ["--trainer.max_steps=12", "--trainer.val_check_interval=6", "--trainer.accelerator=cpu"]
     # A small net on the experiment's corpus: what is tried is the corpus.
-    arguments += ["--model.init_args.backbone.init_args.dilations=1..16"]
+    arguments += [
+        "--model.init_args.backbone.init_args.dilations=1..16",
+        "--model.init_args.optimizer.init_args.lr=0.01",
+    ]
     if speakers:
         arguments += [f"--model.init_args.speakers={speakers}"]
     main(arguments)
