@@ -20,12 +20,12 @@ from lightning_wavenet.tasks import BaseTask
 
 
 class SampleLogger(Callback):
-    """Generates a few clips every so many steps: same seeds, conditions and primes each time, so that they line up.
+    """Generates a few clips at the start and every so many steps, with the same seeds, conditions and primes each time.
 
     Each round goes to `samples/step_NNNNNNN/` of the run folder as wavs with spectrogram pictures, and to Weights &
     Biases where the run logs there. The recordings that lend the conditions lie in `samples/reference/`. Two numbers
     are logged with each round: `samples/level_db`, the RMS level, and `samples/spectral_distance_db`, how far the
-    clips' long-term spectrum is from that of the references.
+    clips' mean spectrum is from that of the references.
 
     Args:
         every_n_steps: Training steps between rounds; 0 generates none.
@@ -52,6 +52,11 @@ class SampleLogger(Callback):
         self.temperature = temperature
         self.seed = seed
         self._last_step = 0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Generates the first round, of the untrained net."""
+        if self.every_n_steps > 0 and trainer.global_step == 0 and trainer.is_global_zero:
+            self._round(trainer, pl_module, 0)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
@@ -93,10 +98,8 @@ class SampleLogger(Callback):
             "samples/spectral_distance_db": spectral_distance_db(generated, recorded, rate),
         }
         level, distance = measured.values()
-        print(
-            f"{len(paths)} samples in {paths[0].parent}: level {level:.1f} dB, spectrum {distance:.1f} dB off",
-            flush=True,
-        )
+        said = f"level {level:.1f} dB, spectral distance {distance:.1f} dB"
+        print(f"{len(paths)} samples in {paths[0].parent}: {said}", flush=True)
         for logger in trainer.loggers:
             logger.log_metrics(measured, step)
             if isinstance(logger, WandbLogger):
