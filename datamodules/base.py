@@ -22,7 +22,7 @@ from datamodules.loaders import CropSampler, ResumableLoader, WindowSampler
 from datamodules.records import Listing, Problem, SplitName
 from datamodules.splits import Split, divide
 from lightning_wavenet.batch import Batch
-from lightning_wavenet.errors import CorpusError
+from lightning_wavenet.errors import CorpusError, RequestError
 from lightning_wavenet.vocabulary import Vocabulary
 
 log = logging.getLogger(__name__)
@@ -91,8 +91,13 @@ class AudioDataModule(pl.LightningDataModule, ABC):
     @property
     def vocabulary(self) -> Vocabulary:
         """Names behind the indices of a batch, of all splits together, after `setup`."""
-        speakers, tags = set(self.clips.speakers) - {""}, set(chain(*self.clips.tags))
-        return Vocabulary(self.audio.sample_rate, speakers=tuple(sorted(speakers)), tags=tuple(sorted(tags)))
+        speakers, labels = set(self.clips.speakers) - {""}, set(self.clips.labels) - {""}
+        return Vocabulary(
+            self.audio.sample_rate,
+            speakers=tuple(sorted(speakers)),
+            labels=tuple(sorted(labels)),
+            tags=tuple(sorted(set(chain(*self.clips.tags)))),
+        )
 
     def clips_of(self, split: SplitName) -> NDArray[np.int64]:
         """Indices into `clips` of those in a split, in the order of the corpus, after `setup`."""
@@ -151,7 +156,11 @@ class AudioDataModule(pl.LightningDataModule, ABC):
         samples = self.crops.evaluation_samples or self.crops.samples
         scissors = self._scissors(self.clips_of(split), self.context)
         windows = EvaluationWindows(scissors, samples, self.crops.evaluation_windows)
-        return DataLoader(windows, sampler=WindowSampler(windows, *self._rank_of_ranks()), **self._loading())
+        rank, ranks = self._rank_of_ranks()
+        if 0 < len(windows) < ranks:
+            # A process without a window would never log, and the others would wait for it.
+            raise RequestError(f"{len(windows)} {split} windows are too few for {ranks} processes; use fewer of them")
+        return DataLoader(windows, sampler=WindowSampler(windows, rank, ranks), **self._loading())
 
     def _loading(self) -> dict[str, Any]:
         return {

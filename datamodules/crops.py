@@ -55,6 +55,7 @@ class Excerpt(NamedTuple):
     target_mask: NDArray[np.bool_]
     id: str
     speaker: int | None
+    label: int | None
     tags: NDArray[np.float32] | None
     text: str | None
 
@@ -78,6 +79,7 @@ class Scissors:
     def __post_init__(self) -> None:
         self.lengths = self.clips.frames[self.chosen]
         self._speakers = {name: index for index, name in enumerate(self.vocabulary.speakers)}
+        self._labels = {name: index for index, name in enumerate(self.vocabulary.labels)}
         self._has_text = any(self.clips.texts)
 
     def cut(self, position: int, start: int, samples: int) -> Excerpt:
@@ -101,6 +103,7 @@ class Scissors:
             target_mask,
             self.clips.ids[clip],
             self._speakers[self.clips.speakers[clip]] if self._speakers else None,
+            self._labels.get(self.clips.labels[clip], -1) if self._labels else None,
             np.array(tags, np.float32) if tags else None,
             self.clips.texts[clip] if self._has_text else None,
         )
@@ -193,6 +196,7 @@ def collate(excerpts: Sequence[Excerpt]) -> Batch:
         waveform[row, : len(excerpt.waveform)] = excerpt.waveform
         target_mask[row, : len(excerpt.waveform)] = excerpt.target_mask
     speakers = [excerpt.speaker for excerpt in excerpts if excerpt.speaker is not None]
+    labels = [excerpt.label for excerpt in excerpts if excerpt.label is not None]
     tags = [excerpt.tags for excerpt in excerpts if excerpt.tags is not None]
     texts = [excerpt.text for excerpt in excerpts if excerpt.text is not None]
     return Batch(
@@ -200,6 +204,7 @@ def collate(excerpts: Sequence[Excerpt]) -> Batch:
         target_mask=torch.from_numpy(target_mask),
         ids=[excerpt.id for excerpt in excerpts],
         speaker=torch.tensor(speakers) if speakers else None,
+        label=torch.tensor(labels) if labels else None,
         tags=torch.from_numpy(np.stack(tags)) if tags else None,
         text=texts or None,
     )

@@ -22,6 +22,8 @@ class Batch(NamedTuple):
     """The id of each crop's clip, B of them."""
     speaker: Tensor | None = None
     """int64 `[B]`: index into `Vocabulary.speakers`."""
+    label: Tensor | None = None
+    """int64 `[B]`: index into `Vocabulary.labels`, -1 where a clip has none."""
     tags: Tensor | None = None
     """float32 `[B, tags]`: 1 where a tag holds, in the order of `Vocabulary.tags`."""
     frames: Tensor | None = None

@@ -39,18 +39,27 @@ def describe(module: object) -> dict[str, Any]:
 def build(blueprint: dict[str, Any]) -> Any:
     """The inverse of `describe`.
 
+    Nothing but classes is ever called: those of this project, and modules of torch's kind that the program has
+    already imported, so that a checkpoint cannot run code of its choice.
+
     Raises:
-        RequestError: The class belongs neither to this project nor to a module that is imported already, or no longer
-            takes the arguments that it was saved with.
+        RequestError: The class is none of these, or no longer takes the arguments that it was saved with.
     """
-    module_name, _, class_name = blueprint["class_path"].rpartition(".")
-    if module_name.partition(".")[0] != PACKAGE and module_name not in sys.modules:
-        raise RequestError(f"the checkpoint needs the class {blueprint['class_path']}; import {module_name} first")
+    path = blueprint["class_path"]
+    module_name, _, class_name = path.rpartition(".")
+    ours = module_name.partition(".")[0] == PACKAGE
+    if not ours and module_name not in sys.modules:
+        raise RequestError(f"the checkpoint needs the class {path}; import {module_name} first")
     try:
         cls = getattr(importlib.import_module(module_name), class_name)
+    except (ImportError, AttributeError) as error:
+        raise RequestError(f"this version has no {path}, which the checkpoint needs") from error
+    if not isinstance(cls, type) or cls.__module__ != module_name or not (ours or issubclass(cls, nn.Module)):
+        raise RequestError(f"the checkpoint asks for {path}, which is no module that a task is made of")
+    try:
         return cls(**{name: _built(value) for name, value in blueprint["init_args"].items()})
-    except (ImportError, AttributeError, TypeError) as error:
-        raise RequestError(f"this version cannot rebuild {blueprint['class_path']}: {error}") from error
+    except (TypeError, ValueError) as error:
+        raise RequestError(f"this version cannot rebuild {path}: {error}") from error
 
 
 def _plain(value: Any) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +23,17 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> BaseTask:
     Raises:
         RequestError: There is no such file, it is damaged, or it is no checkpoint of this project.
     """
-    checkpoint = read(path, device)
+    checkpoint = read(path)
     task = blueprint.build(checkpoint[CHECKPOINT_KEY]["task"])
+    if not isinstance(task, BaseTask):
+        raise RequestError(f"{path} holds a {type(task).__name__}, which is no task")
     task.load_state_dict(checkpoint["state_dict"])
     if checkpoint[CHECKPOINT_KEY]["vocabulary"] is not None:
         task.vocabulary = Vocabulary.from_plain(checkpoint[CHECKPOINT_KEY]["vocabulary"])
     return task.to(device).eval()
 
 
-def read(path: str | Path, device: str | torch.device = "cpu") -> dict[str, Any]:
+def read(path: str | Path) -> dict[str, Any]:
     """The contents of a checkpoint file; nothing in it is executed.
 
     Raises:
@@ -42,8 +43,8 @@ def read(path: str | Path, device: str | torch.device = "cpu") -> dict[str, Any]
     if not path.is_file():
         raise RequestError(f"there is no checkpoint {path}")
     try:
-        checkpoint = torch.load(path, map_location=device, weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError) as error:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch.load promises no kind of error for a file that it cannot read.
         raise RequestError(f"{path} is no checkpoint, or a damaged one") from error
     if not isinstance(checkpoint, dict) or CHECKPOINT_KEY not in checkpoint:
         raise RequestError(f"{path} is not a checkpoint that wavenet fit wrote")

@@ -16,6 +16,7 @@ class Vocabulary:
     Attributes:
         sample_rate: Samples a second of the waveform (Hz).
         speakers: Speaker names in the order of `Batch.speaker`; empty where the corpus names none.
+        labels: Class names in the order of `Batch.label`; empty where the corpus has no classes.
         tags: Tag names in the order of `Batch.tags`.
         phones: Phone names in the order of `Batch.phones`.
         hop: Samples a conditioning frame, or None where the corpus gives no frames.
@@ -23,6 +24,7 @@ class Vocabulary:
 
     sample_rate: int
     speakers: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     phones: tuple[str, ...] = ()
     hop: int | None = None

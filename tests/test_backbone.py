@@ -149,6 +149,16 @@ def test_impulse_in_a_frame_changes_likelihoods_from_its_own_samples_on(kind):
         assert differs[0].item() + field == frame * hop
 
 
+@pytest.mark.parametrize("beyond", [1, 2, 3])
+def test_frames_that_do_not_cover_the_waveform_are_refused(beyond):
+    net = build("local, repeated")
+    hop = net.upsampling.hop
+    frames = torch.randn(1, 3, 3)
+    assert net.nll(torch.zeros(1, 3 * hop), Conditions(frames=frames)).shape[1] == 3 * hop - net.receptive_field
+    with pytest.raises(ValueError, match="local condition of"):
+        net.nll(torch.zeros(1, 3 * hop + beyond), Conditions(frames=frames))
+
+
 def test_dilations_short_form():
     assert parse_dilations("1..8 x2, 1..2, 7") == (1, 2, 4, 8, 1, 2, 4, 8, 1, 2, 7)
     assert parse_dilations([3, 1]) == (3, 1)

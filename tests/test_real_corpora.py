@@ -39,6 +39,8 @@ def test_training_and_generation(corpus, config, speakers, voice, rate, real_cor
         "--model.init_args.backbone.init_args.dilations=1..16",
         "--model.init_args.optimizer.init_args.lr=0.01",
     ]
+    if "fsdd" in config:
+        arguments += ["--model.init_args.lr_scheduler.init_args.warmup_steps=0"]
     if speakers:
         arguments += [f"--model.init_args.speakers={speakers}"]
     main(arguments)

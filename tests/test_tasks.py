@@ -14,6 +14,7 @@ from lightning_wavenet.batch import Batch
 from lightning_wavenet.errors import RequestError
 from lightning_wavenet.metrics import BitsPerSample
 from lightning_wavenet.sampling import Sampler
+from lightning_wavenet.schedules import WarmupCosine
 from lightning_wavenet.tasks import SpeakerWaveNet, UnconditionalWaveNet
 from lightning_wavenet.vocabulary import Vocabulary
 
@@ -176,6 +177,8 @@ def test_checkpoint_alone_is_enough_to_generate(tones, tmp_path):
 def test_files_that_are_no_checkpoints_of_ours_are_refused_in_one_line(tmp_path):
     (tmp_path / "noise.ckpt").write_bytes(b"not a checkpoint")
     (tmp_path / "empty.ckpt").touch()
+    (tmp_path / "text.ckpt").write_text("seed_everything: 0\n# a config, for example\n")
+    (tmp_path / "sound.ckpt").write_bytes(b"RIFF$\x00\x00\x00WAVEfmt " + bytes(100))
     torch.save({"state_dict": {}}, tmp_path / "other.ckpt")
     torch.save(torch.nn.Linear(2, 2), tmp_path / "pickle.ckpt")
     whole = tmp_path / "whole.ckpt"
@@ -185,6 +188,8 @@ def test_files_that_are_no_checkpoints_of_ours_are_refused_in_one_line(tmp_path)
         ("missing.ckpt", "there is no checkpoint"),
         ("noise.ckpt", "is no checkpoint, or a damaged one"),
         ("empty.ckpt", "is no checkpoint, or a damaged one"),
+        ("text.ckpt", "is no checkpoint, or a damaged one"),
+        ("sound.ckpt", "is no checkpoint, or a damaged one"),
         ("cut.ckpt", "is no checkpoint, or a damaged one"),
         ("pickle.ckpt", "is no checkpoint, or a damaged one"),
         ("other.ckpt", "not a checkpoint that wavenet fit wrote"),
@@ -194,14 +199,33 @@ def test_files_that_are_no_checkpoints_of_ours_are_refused_in_one_line(tmp_path)
         assert "\n" not in str(error.value)
 
 
+def test_a_checkpoint_cannot_run_code_of_its_choice(tmp_path):
+    vocabulary = {"sample_rate": 8000}
+    for path, arguments in [
+        ("os.system", {"command": f"touch {tmp_path}/ran"}),
+        ("pathlib.Path", {}),
+        ("lightning_wavenet.audio.write_clip", {}),
+        ("lightning_wavenet.tasks.base.torch.save", {}),
+    ]:
+        task = {"class_path": path, "init_args": arguments}
+        torch.save(
+            {"state_dict": {}, "lightning_wavenet": {"task": task, "vocabulary": vocabulary}}, tmp_path / "x.ckpt"
+        )
+        with pytest.raises(RequestError):
+            lightning_wavenet.load(tmp_path / "x.ckpt")
+    assert not (tmp_path / "ran").exists()
+
+
 def test_resuming_from_a_checkpoint_that_does_not_fit_is_refused(tones, tmp_path):
     first = SpeakerWaveNet(build("global"), speakers=3)
     trainer = trainer_for(tmp_path, 1)
     trainer.fit(first, corpus(tones))
     trainer.save_checkpoint(tmp_path / "speakers.ckpt")
     for task, message in [
-        (UnconditionalWaveNet(build()), "checkpoint is of SpeakerWaveNet, but the task is UnconditionalWaveNet"),
-        (SpeakerWaveNet(build("global", kernel_size=3), speakers=3), "kernel_size 2, this one 3"),
+        (UnconditionalWaveNet(build()), "checkpoint has task SpeakerWaveNet, this run UnconditionalWaveNet"),
+        (SpeakerWaveNet(build("global", kernel_size=3), speakers=3), "kernel_size 2, this run 3"),
+        (SpeakerWaveNet(build("global"), speakers=3, embedding=True), "embedding False, this run True"),
+        (SpeakerWaveNet(build("global"), 3, optimizer=torch.optim.NAdam), "optimizer Adam, this run NAdam"),
     ]:
         with pytest.raises(RequestError, match=message):
             trainer_for(tmp_path, 2).fit(task, corpus(tones), ckpt_path=tmp_path / "speakers.ckpt", weights_only=False)
@@ -302,3 +326,22 @@ def test_validation_bits_are_those_of_the_whole_split(tones, tmp_path):
         more = total(task, batch)
         nats, samples = nats + more[0], samples + more[1]
     assert reported == pytest.approx(nats / samples / math.log(2), rel=1e-5)
+
+
+def test_warmup_cosine_rises_falls_and_can_be_given_more_steps():
+    def rates(total, steps):
+        optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=2.0)
+        schedule = WarmupCosine(optimizer, total_steps=total, warmup_steps=3)
+        seen = []
+        for _ in range(steps):
+            seen.append(optimizer.param_groups[0]["lr"])
+            optimizer.step()
+            schedule.step()
+        return seen
+
+    assert rates(11, 12) == pytest.approx(
+        [2 * f for f in (0.25, 0.5, 0.75, 1)] + [1 + math.cos(math.pi * n / 8) for n in range(1, 9)]
+    )
+    assert rates(-1, 6) == pytest.approx([0.5, 1.0, 1.5, 2.0, 2.0, 2.0])
+    assert rates(1, 3) == pytest.approx([0.5, 1.0, 1.5])
+    assert rates(5, 9)[6:] == [0, 0, 0]

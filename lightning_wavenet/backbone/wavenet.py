@@ -63,6 +63,9 @@ class WaveNet(nn.Module):
                 f"kernel_size must be at least 2 and input_kernel_size at least 1, got {kernel_size} and "
                 f"{input_kernel_size}"
             )
+        widths = (residual_channels, gate_channels, skip_channels, head_channels)
+        if min(widths) < 1 or global_channels < 0:
+            raise ValueError(f"channels must be positive, got {widths} and {global_channels} global ones")
         if gate_channels % 2:
             raise ValueError(f"gate_channels holds filter and gate, so it must be even, got {gate_channels}")
         if shared_projection and skip_channels != residual_channels:
@@ -124,6 +127,10 @@ class WaveNet(nn.Module):
         Returns:
             `[B, T - R + 1, P]`; step j holds the parameters of sample j + R.
         """
+        return self.head(self.features(codes, vector, local))
+
+    def features(self, codes: Tensor, vector: Tensor | None = None, local: Tensor | None = None) -> Tensor:
+        """The skip sum that the head reads, `[B, T - R + 1, skip_channels]`; arguments as in `forward`."""
         if (vector is None) != (self.global_channels == 0) or (local is None) != (self.upsampling is None):
             raise ValueError(
                 f"the net takes a global condition: {self.global_channels > 0}, a local one: "
@@ -131,10 +138,10 @@ class WaveNet(nn.Module):
             )
         if codes.shape[1] < self.receptive_field:
             raise ValueError(f"{codes.shape[1]} samples are fewer than the receptive field of {self.receptive_field}")
+        if local is not None and local.shape[1] != codes.shape[1]:
+            raise ValueError(f"a local condition of {local.shape[1]} samples was given for {codes.shape[1]} codes")
         x = self.input_layer(codes)
-        if local is not None:
-            local = local[:, -x.shape[1] :]
-        return self.head(self.stack(x, vector, local))
+        return self.stack(x, vector, None if local is None else local[:, -x.shape[1] :])
 
     def upsample(self, frames: Tensor) -> Tensor:
         """Local conditioning frames `[B, F, N]` at the sample rate, `[B, N * hop, C]`."""
@@ -151,6 +158,9 @@ class WaveNet(nn.Module):
 
         Returns:
             Nats a sample, `[B, T - R]`, for samples R to T - 1.
+
+        Raises:
+            ValueError: The frames do not cover the waveform.
         """
         codes = self.distribution.encode(waveform)
         local = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytorch_lightning as pl
@@ -12,8 +12,10 @@ from pytorch_lightning.loggers import WandbLogger
 from torch import Tensor
 
 from datamodules.base import AudioDataModule
+from datamodules.records import SplitName
 from lightning_wavenet.audio import write_clip
 from lightning_wavenet.batch import Batch
+from lightning_wavenet.errors import RequestError
 from lightning_wavenet.metrics import level_db, spectral_distance_db
 from lightning_wavenet.sampling import Sampler
 from lightning_wavenet.tasks import BaseTask
@@ -45,6 +47,11 @@ class SampleLogger(Callback):
         temperature: float = 1.0,
         seed: int = 0,
     ) -> None:
+        if every_n_steps < 0 or clips < 1 or seconds <= 0 or prime_seconds < 0 or temperature <= 0 or seed < 0:
+            raise ValueError(
+                "samples: clips, seconds and temperature must be positive, every_n_steps, prime_seconds and seed not "
+                "negative"
+            )
         self.every_n_steps = every_n_steps
         self.clips = clips
         self.seconds = seconds
@@ -75,9 +82,10 @@ class SampleLogger(Callback):
         rate = corpus.vocabulary.sample_rate
         folder = Path(trainer.default_root_dir) / "samples"
         samples, primed = round(self.seconds * rate), round(self.prime_seconds * rate)
-        prompts = corpus.prompts(self.clips, samples)
+        split: SplitName = "validation" if len(corpus.clips_of("validation")) else "train"
+        prompts = corpus.prompts(self.clips, max(samples, primed), split)
         recorded = [clip[kept] for clip, kept in zip(prompts.waveform, prompts.target_mask, strict=True)]
-        names = [f"{row:02d}_{Path(clip_id).stem}" for row, clip_id in enumerate(prompts.ids)]
+        names = [f"{row:02d}_{PurePosixPath(clip_id).stem}" for row, clip_id in enumerate(prompts.ids)]
         if not (folder / "reference").exists():
             for name, clip in zip(names, recorded, strict=True):
                 write_clip(folder / "reference" / name, clip, rate)
@@ -112,12 +120,23 @@ class PredictionWriter(BasePredictionWriter):
     """Writes what `predict` generates to a folder, a wav and a spectrogram picture each.
 
     Args:
-        folder: Where the clips go.
+        folder: Where the clips go, under the names of the recordings whose conditions they were generated under.
+        overwrite: Whether clips that exist may be replaced.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, overwrite: bool) -> None:
         super().__init__(write_interval="batch")
         self.folder = folder
+        self.overwrite = overwrite
+
+    def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Looks before minutes are spent on clips that cannot be written.
+
+        Raises:
+            RequestError: The folder has files in it.
+        """
+        if self.folder.is_dir() and any(self.folder.iterdir()) and not self.overwrite:
+            raise RequestError(f"{self.folder} has files in it: choose another --run, or say --overwrite")
 
     def write_on_batch_end(
         self,
@@ -129,8 +148,9 @@ class PredictionWriter(BasePredictionWriter):
         batch_idx: int,
         dataloader_idx: int,
     ) -> None:
-        """Names each clip after the recording whose conditions it was generated under."""
+        """Writes a batch, and says so."""
         assert isinstance(pl_module, BaseTask)
         assert pl_module.vocabulary is not None
         for clip_id, clip in zip(batch.ids, prediction, strict=True):
-            write_clip(self.folder / Path(clip_id).stem, clip, pl_module.vocabulary.sample_rate)
+            stem = self.folder / PurePosixPath(clip_id).with_suffix("")
+            print(write_clip(stem, clip, pl_module.vocabulary.sample_rate), flush=True)

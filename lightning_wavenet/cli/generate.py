@@ -69,10 +69,16 @@ def generate(
     from lightning_wavenet.errors import RequestError
     from lightning_wavenet.sampling import Sampler
 
-    if num < 1 or seconds <= 0:
-        raise RequestError(f"num and seconds must be positive, got {num} and {seconds}")
+    if num < 1 or seconds <= 0 or seed < 0:
+        raise RequestError(f"num and seconds must be positive, seed not negative; got {num}, {seconds} and {seed}")
+    if out.exists() and not out.is_dir():
+        raise RequestError(f"{out} is a file; --out takes a folder")
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise RequestError(f"there is no device {device!r} on this machine") from error
     task = load(checkpoint, device)
     vocabulary = task.vocabulary
     if vocabulary is None:
@@ -80,17 +86,18 @@ def generate(
     rate = vocabulary.sample_rate
     sampler = Sampler(task.backbone, engine, temperature, top_p)
 
-    voices = speaker.split(",") if speaker is not None else list(vocabulary.speakers)
+    voices = list(dict.fromkeys(speaker.split(","))) if speaker is not None else list(vocabulary.speakers)
     indices: list[int | None] = [vocabulary.speaker_index(voice) for voice in voices] or [None]
     names = ["_".join([voice] * bool(voice) + [f"{number:03d}"]) for voice in (voices or [""]) for number in range(num)]
     rows = [index for index in indices for _ in range(num)]
     known = [index for index in rows if index is not None]
-    existing = [out / f"{name}.wav" for name in names if (out / f"{name}.wav").exists()]
+    files = [out / f"{name}{suffix}" for name in names for suffix in (".wav", ".png", ".json")]
+    existing = [file for file in files if file.exists()]
     if existing and not overwrite:
         raise RequestError(f"{existing[0]} exists: choose another --out, or say --overwrite")
 
     recording = read_audio(prime, rate) if prime is not None else torch.zeros(0)
-    samples = round(seconds * rate)
+    samples = max(1, round(seconds * rate))
     batch = Batch(
         waveform=recording.expand(len(rows), -1).to(device),
         target_mask=torch.ones(len(rows), len(recording), dtype=torch.bool),

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import logging
-import os
 import re
 import sys
 import warnings
-from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import Callback, RichProgressBar
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
@@ -29,10 +28,9 @@ from lightning_wavenet.callbacks import (
 )
 from lightning_wavenet.checkpoint import read
 from lightning_wavenet.cli.parsing import PARSER, add_overwrite
+from lightning_wavenet.cli.run_folder import RunFolder
 from lightning_wavenet.errors import RequestError
 from lightning_wavenet.tasks import BaseTask
-
-RUN_VARIABLE = "WAVENET_RUN"
 
 
 class WaveNetCLI(LightningCLI):
@@ -40,6 +38,8 @@ class WaveNetCLI(LightningCLI):
 
     A run folder holds the resolved `config.yaml`, `checkpoints/`, `logs/` (CSV) and `samples/`.
     """
+
+    run_folder: RunFolder
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """The options beside data, model and trainer."""
@@ -49,15 +49,20 @@ class WaveNetCLI(LightningCLI):
             default=None,
             help="run folder; by default runs/NAME/DATE-TIME after the first config, or the checkpoint's own",
         )
-        add_overwrite(parser, "use a run folder that has files in it")
+        add_overwrite(parser, "replace what the run folder holds of another run")
         parser.add_lightning_class_args(SampleLogger, "samples")
         parser.add_lightning_class_args(LastAndBest, "checkpoint")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Keeps the first config's name, which names the experiment and which the parser forgets."""
-        given = " ".join(args).replace("--config=", "--config ").split(" ")
-        config = next((after for flag, after in pairwise(given) if flag in ("--config", "-c")), "unnamed")
-        self.experiment = Path(config).stem
+        flags = [part for arg in args for part in (arg.split("=", 1) if arg.startswith("--config=") else [arg])]
+        config = Path(next((after for flag, after in pairwise(flags) if flag in ("--config", "-c")), "unnamed"))
+        # A run's own config.yaml is named after its folder, or in runs/EXPERIMENT/DATE-TIME after the experiment.
+        folder = config.resolve().parent
+        if config.name != "config.yaml":
+            self.experiment = config.stem
+        else:
+            self.experiment = folder.parent.name if folder.parent.parent.name == "runs" else folder.name
         super().parse_arguments(parser, args)
 
     def instantiate_classes(self) -> None:
@@ -71,7 +76,14 @@ class WaveNetCLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """A trainer whose root is the run folder."""
-        run = self._run_folder()
+        config = self.config[self.subcommand]
+        checkpoint = config.get("ckpt_path")
+        if checkpoint is not None:
+            read(checkpoint)
+        elif self.subcommand != "fit":
+            raise RequestError(f"say which checkpoint to {self.subcommand}: --ckpt_path RUN/checkpoints/best.ckpt")
+        self.run_folder = RunFolder(config.run, checkpoint, self.experiment)
+        run = self.run_folder.path
         given = self.config_init[self.subcommand].trainer
         callbacks: list[Callback] = [
             Throughput(),
@@ -83,7 +95,7 @@ class WaveNetCLI(LightningCLI):
         if self.subcommand == "fit":
             loggers = [CSVLogger(run, name="logs"), *(item for item in _listed(given.logger) if item is not True)]
         if self.subcommand == "predict":
-            callbacks.append(PredictionWriter(run / "predictions"))
+            callbacks.append(PredictionWriter(run / "predictions", config.overwrite))
         return super().instantiate_trainer(
             default_root_dir=str(run),
             logger=loggers,
@@ -93,8 +105,16 @@ class WaveNetCLI(LightningCLI):
             **kwargs,
         )
 
+    def _run_subcommand(self, subcommand: str) -> None:
+        try:
+            super()._run_subcommand(subcommand)
+        except RequestError:
+            self.run_folder.withdraw()
+            raise
+
     def before_fit(self) -> None:
-        """Says where the run goes and what it trains."""
+        """Takes the run folder, and says where the run goes and what it trains."""
+        self.run_folder.claim(self.config[self.subcommand].overwrite)
         if self.trainer.is_global_zero:
             parameters = sum(p.numel() for p in self.model.parameters())
             field = self.model.backbone.receptive_field
@@ -107,42 +127,23 @@ class WaveNetCLI(LightningCLI):
             callbacks: list[Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
             first = next(callback for callback in callbacks if isinstance(callback, FirstValidation))
             best = next(callback for callback in callbacks if isinstance(callback, LastAndBest))
-            vocabulary, codec = self.model.vocabulary, self.model.backbone.distribution.codec
-            unit = f"bits per sample ({codec}, {vocabulary.sample_rate:,} Hz)"
             before = "" if first.bits is None else f"{first.bits:.3f} before training, "
             reached = "no validation yet" if best.best_bits is None else f"{best.best_bits:.3f} at best"
-            print(f"{unit}: {before}{reached}; step {self.trainer.global_step:,}", flush=True)
+            print(f"{self._unit()}: {before}{reached}; step {self.trainer.global_step:,}", flush=True)
             print(f"checkpoints in {self.trainer.default_root_dir}/checkpoints", flush=True)
 
-    def _run_folder(self) -> Path:
-        config = self.config[self.subcommand]
-        checkpoint = config.get("ckpt_path")
-        fitting = self.subcommand == "fit"
-        if checkpoint is not None:
-            read(checkpoint)
-        elif not fitting:
-            raise RequestError(f"say which checkpoint to {self.subcommand}: --ckpt_path RUN/checkpoints/best.ckpt")
-        if config.run is not None:
-            run = Path(config.run)
-        elif checkpoint is not None:
-            run = Path(checkpoint).parent.parent
-        elif RUN_VARIABLE in os.environ:
-            run = Path(os.environ[RUN_VARIABLE])
-        else:
-            started = Path("runs") / self.experiment / f"{datetime.now():%Y%m%d-%H%M%S}"
-            run, number = started, 1
-            while run.exists():
-                number += 1
-                run = started.with_name(f"{started.name}-{number}")
-        started_by_us = os.environ.get(RUN_VARIABLE) == str(run)
-        if fitting and checkpoint is None and not started_by_us and not config.overwrite and _has_files(run):
-            raise RequestError(
-                f"{run} has files in it: choose another --run, resume with --ckpt_path {run}/checkpoints/last.ckpt, or "
-                "say --overwrite"
-            )
-        # Processes that Lightning starts for other devices run this command again, and must find the same folder.
-        os.environ[RUN_VARIABLE] = str(run)
-        return run
+    def after_validate(self) -> None:
+        """Says in which unit the figure is."""
+        if self.trainer.is_global_zero:
+            print(f"{self._unit()}: {self.trainer.callback_metrics['val/bits']:.4f} on the validation split")
+
+    def after_test(self) -> None:
+        """Says in which unit the figure is."""
+        if self.trainer.is_global_zero:
+            print(f"{self._unit()}: {self.trainer.callback_metrics['test/bits']:.4f} on the test split")
+
+    def _unit(self) -> str:
+        return f"bits per sample ({self.model.backbone.distribution.codec}, {self.model.vocabulary.sample_rate:,} Hz)"
 
 
 def main(arguments: list[str]) -> None:
@@ -161,11 +162,10 @@ def main(arguments: list[str]) -> None:
             parser_kwargs=PARSER,
             trainer_defaults={"num_sanity_val_steps": -1},
         )
-    except RequestError:
-        _remove_empty_folders(Path(os.environ.get(RUN_VARIABLE, "runs")))
-        raise
+    except MisconfigurationException as error:
+        raise RequestError(str(error)) from error
     finally:
-        os.environ.pop(RUN_VARIABLE, None)
+        RunFolder.forget()
 
 
 def _listed(value: Any) -> list[Any]:
@@ -173,17 +173,6 @@ def _listed(value: Any) -> list[Any]:
     if not value:
         return []
     return list(value) if isinstance(value, list | tuple) else [value]
-
-
-def _remove_empty_folders(run: Path) -> None:
-    """Takes away what Lightning's loggers make before a request is refused."""
-    for folder in sorted(run.rglob("*"), reverse=True):
-        if folder.is_dir() and not any(folder.iterdir()):
-            os.removedirs(folder)
-
-
-def _has_files(folder: Path) -> bool:
-    return folder.is_dir() and any(folder.iterdir())
 
 
 def _quieten() -> None:

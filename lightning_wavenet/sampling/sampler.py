@@ -122,8 +122,8 @@ class Sampler:
         return next(self.backbone.parameters()).device
 
     def _check(self, stream: Stream) -> None:
-        if stream.samples < 0:
-            raise RequestError(f"a clip of {stream.samples} samples was asked for")
+        if stream.samples < 0 or stream.seed < 0:
+            raise RequestError(f"samples and seed must not be negative, got {stream.samples} and {stream.seed}")
         width = 0 if stream.vector is None else len(stream.vector)
         if width != self.backbone.global_channels:
             raise RequestError(

@@ -116,7 +116,8 @@ class BaseTask(pl.LightningModule, ABC):
             Stream(
                 samples,
                 seed + row,
-                batch.waveform[row, :prime_samples] if prime_samples else None,
+                # No longer than the clip: padding would be continued as a silence.
+                batch.waveform[row, : min(prime_samples, int(batch.target_mask[row].sum()))] if prime_samples else None,
                 None if conditions.vector is None else conditions.vector[row],
                 None if conditions.frames is None else conditions.frames[row],
             )
@@ -142,6 +143,7 @@ class BaseTask(pl.LightningModule, ABC):
         checkpoint[CHECKPOINT_KEY] = {
             "task": blueprint.describe(self),
             "vocabulary": None if self.vocabulary is None else self.vocabulary.to_plain(),
+            "optimizer": self._optimizer_name(),
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -152,16 +154,18 @@ class BaseTask(pl.LightningModule, ABC):
         """
         if CHECKPOINT_KEY not in checkpoint:
             raise RequestError("this is a Lightning checkpoint, but not one of a lightning-wavenet task")
-        saved, mine = checkpoint[CHECKPOINT_KEY]["task"], blueprint.describe(self)
-        if saved["class_path"] != mine["class_path"]:
-            theirs, ours = (path.rpartition(".")[2] for path in (saved["class_path"], mine["class_path"]))
-            raise RequestError(f"the checkpoint is of {theirs}, but the task is {ours}")
-        for option, value in mine["init_args"]["backbone"]["init_args"].items():
-            kept = saved["init_args"]["backbone"]["init_args"].get(option)
-            if kept != value:
-                raise RequestError(f"the checkpoint's backbone has {option} {kept}, this one {value}")
-        if checkpoint[CHECKPOINT_KEY]["vocabulary"] is not None:
-            self._adopt(Vocabulary.from_plain(checkpoint[CHECKPOINT_KEY]["vocabulary"]), "the checkpoint")
+        saved = checkpoint[CHECKPOINT_KEY]
+        theirs, ours = _options(saved["task"]), _options(blueprint.describe(self))
+        if self.trainer.training:
+            theirs, ours = theirs | {"optimizer": saved["optimizer"]}, ours | {"optimizer": self._optimizer_name()}
+        for option, value in ours.items():
+            if theirs.get(option) != value:
+                raise RequestError(f"the checkpoint has {option} {theirs.get(option)}, this run {value}")
+        if saved["vocabulary"] is not None:
+            self._adopt(Vocabulary.from_plain(saved["vocabulary"]), "the checkpoint")
+
+    def _optimizer_name(self) -> str:
+        return type(self.optimizer(self.parameters())).__name__
 
     def _adopt(self, vocabulary: Vocabulary, origin: str) -> None:
         self.check(vocabulary)
@@ -170,3 +174,9 @@ class BaseTask(pl.LightningModule, ABC):
             what = next(key for key in ours if ours[key] != theirs[key])
             raise RequestError(f"the model has {what} {ours[what]}, but {origin} has {theirs[what]}")
         self.vocabulary = vocabulary
+
+
+def _options(task: dict[str, Any]) -> dict[str, Any]:
+    """A task's blueprint as one flat dictionary: its class, its own options and its backbone's."""
+    own = {name: value for name, value in task["init_args"].items() if name != "backbone"}
+    return {"task": task["class_path"].rpartition(".")[2]} | own | task["init_args"]["backbone"]["init_args"]
