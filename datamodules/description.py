@@ -42,6 +42,7 @@ class Description:
         total: All usable clips.
         splits: Amount in each split.
         speakers: Amount from each speaker; empty where the corpus names none.
+        labels: Amount of each label; empty where the corpus has none.
         seconds: Duration of a clip (seconds).
         peak: Largest magnitude in a clip (dB relative to full scale).
         rms: Root mean square of a clip (dB relative to full scale).
@@ -53,6 +54,7 @@ class Description:
     total: Amount
     splits: Mapping[SplitName, Amount]
     speakers: Mapping[str, Amount]
+    labels: Mapping[str, Amount]
     seconds: Spread
     peak: Spread
     rms: Spread
@@ -73,13 +75,14 @@ def describe(corpus: str, sample_rate: int, clips: Clips, problems: Iterable[Pro
     def amount(chosen: NDArray[np.bool_]) -> Amount:
         return Amount(int(chosen.sum()), float(hours[chosen].sum()))
 
-    splits, speakers = np.array(clips.splits), np.array(clips.speakers)
+    splits, speakers, labels = np.array(clips.splits), np.array(clips.speakers), np.array(clips.labels)
     return Description(
         corpus=corpus,
         sample_rate=sample_rate,
         total=amount(np.ones(len(clips), np.bool_)),
         splits={name: amount(splits == name) for name in SPLITS},
         speakers={str(name): amount(speakers == name) for name in np.unique(speakers) if name},
+        labels={str(name): amount(labels == name) for name in np.unique(labels) if name},
         seconds=_spread(clips.frames / sample_rate),
         peak=_spread(20 * np.log10(clips.peaks)),
         rms=_spread(20 * np.log10(clips.rms)),

@@ -241,6 +241,10 @@ def test_wrong_requests_end_in_one_line(config, tones, capsys):
     assert "learning_rate" in refused([*fit, "--model.init_args.learning_rate", "1"], capsys)
     assert "max_stepps" in refused([*fit, "--trainer.max_stepps", "1"], capsys)
     assert "nowhere.yaml" in refused(["fit", "--config", "nowhere.yaml"], capsys)
+    learning_rate = refused([*fit, "--model.init_args.optimizer.init_args.lr", "fast"], capsys)
+    assert "Expected a <class 'float'>" in learning_rate
+    assert "Union" not in learning_rate
+    assert "NoneType" not in learning_rate
     odd = refused([*fit, "--model.init_args.backbone.init_args.gate_channels", "7"], capsys)
     assert odd == "wavenet: error: gate_channels holds filter and gate, so it must be even, got 7"
     assert "dilations" in refused([*fit, "--model.init_args.backbone.init_args.dilations", "1..500"], capsys)

@@ -439,3 +439,13 @@ class TestRealCorpora:
         assert not told.skipped
         batch = data.prompts(2, 100)
         assert np.abs(values(batch.waveform)).max() > 0
+
+
+def test_labels_of_the_path_reach_vocabulary_batch_and_description(tmp_path):
+    write_clips(tmp_path / "dogs", ramps([300, 300, 300]), "bark_{}.wav")
+    write_clips(tmp_path / "cats", ramps([300, 300]), "meow_{}.wav")
+    data = opened(tmp_path, Crops(samples=300, batch_size=5), pattern=r"(?P<label>\w+)/")
+    assert data.vocabulary.labels == ("cats", "dogs")
+    batch = next(iter(data.train_dataloader()))
+    assert [data.vocabulary.labels[n] for n in batch.label] == [id.split("/")[0] for id in batch.ids]
+    assert {name: amount.clips for name, amount in data.describe().labels.items()} == {"cats": 2, "dogs": 3}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from jsonargparse import ArgumentParser, Namespace
 from omegaconf.errors import OmegaConfBaseException
 
-from lightning_wavenet.cli.parsing import PARSER, add_overwrite
+from lightning_wavenet.cli.parsing import PARSER, add_overwrite, essence
 from lightning_wavenet.errors import RequestError
 
 if TYPE_CHECKING:
@@ -132,6 +132,10 @@ def describe(data: "AudioDataModule") -> None:
     table.add_row("speakers", str(len(about.speakers) or "not known"))
     for speaker, amount in about.speakers.items():
         table.add_row(f"  {escape(speaker)}", _amount(amount))
+    if about.labels:
+        table.add_row("labels", str(len(about.labels)))
+    for label, amount in about.labels.items():
+        table.add_row(f"  {escape(label)}", _amount(amount))
     table.add_row("duration", _spread(about.seconds, "s", 2))
     table.add_row("peak", _spread(about.peak, "dBFS", 1))
     table.add_row("RMS", _spread(about.rms, "dBFS", 1))
@@ -186,7 +190,7 @@ def _build(parser: ArgumentParser, options: Namespace) -> "AudioDataModule":
     try:
         return parser.instantiate_classes(options)[options.verb].data
     except ValueError as error:
-        raise RequestError(str(error)) from error
+        raise RequestError(essence(str(error))) from error
 
 
 def _amount(amount: "Amount") -> str:

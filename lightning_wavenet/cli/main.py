@@ -37,10 +37,14 @@ def main(arguments: list[str] | None = None) -> None:
     run = import_module(VERBS[verb][0]).main
     from jsonargparse import ArgumentError
 
+    from lightning_wavenet.cli.parsing import essence
+
     try:
         # Lightning's verbs share one parser, which reads the verb itself.
         run(arguments if VERBS[verb][0].endswith(".training") else arguments[1:])
-    except (RequestError, ArgumentError) as error:
+    except ArgumentError as error:
+        _fail(essence(str(error)), 2)
+    except (RequestError, FileExistsError, NotADirectoryError, IsADirectoryError) as error:
         _fail(str(error), 2)
     except (OSError, MemoryError) as error:
         _fail(f"{type(error).__name__}: {error}", 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from jsonargparse import ActionYesNo, ArgumentParser, set_parsing_settings
@@ -17,3 +18,17 @@ set_parsing_settings(omegaconf_absolute_to_relative_paths=True, docstring_parse_
 def add_overwrite(parser: ArgumentParser, text: str) -> None:
     """Adds `--overwrite`, which is a flag but may also be written `--overwrite=true`."""
     parser.add_argument("--overwrite", action=ActionYesNo, nargs="?", default=False, help=text)
+
+
+_REASONING = re.compile(
+    r"Does not validate against any of the Union subtypes|^\s*Subtypes: .*$|^\s*Errors:\s*$|Given value(?: type)?: .*$"
+    r"|- Expected a <class 'NoneType'>|- Expected a path but .* either not accessible or invalid"
+    r"|Problem with given class_path '[^']*':",
+    re.MULTILINE,
+)
+
+
+def essence(message: str) -> str:
+    """What jsonargparse found wrong, on one line, without how it came to that."""
+    line = " ".join(_REASONING.sub("", message).split())
+    return re.sub(r"(^|:)( ?-)+ ", r"\1 ", line).strip()

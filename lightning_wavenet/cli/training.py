@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import sys
 import warnings
 from itertools import pairwise
@@ -27,7 +26,7 @@ from lightning_wavenet.callbacks import (
     Throughput,
 )
 from lightning_wavenet.checkpoint import read
-from lightning_wavenet.cli.parsing import PARSER, add_overwrite
+from lightning_wavenet.cli.parsing import PARSER, add_overwrite, essence
 from lightning_wavenet.cli.run_folder import RunFolder
 from lightning_wavenet.errors import RequestError
 from lightning_wavenet.tasks import BaseTask
@@ -70,9 +69,7 @@ class WaveNetCLI(LightningCLI):
         try:
             super().instantiate_classes()
         except ValueError as error:
-            # jsonargparse lists why each type of a union did not fit; "not None" is no news.
-            reasons = re.findall(r"^\s*- (?!Expected a <class 'NoneType'>)(.*)$", str(error), re.MULTILINE)
-            raise RequestError("; ".join(reasons) or str(error)) from error
+            raise RequestError(essence(str(error))) from error
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """A trainer whose root is the run folder."""
