@@ -131,13 +131,17 @@ class WaveNetCLI(LightningCLI):
 
     def after_validate(self) -> None:
         """Says in which unit the figure is."""
-        if self.trainer.is_global_zero:
-            print(f"{self._unit()}: {self.trainer.callback_metrics['val/bits']:.4f} on the validation split")
+        self._report("val/bits", "validation")
 
     def after_test(self) -> None:
         """Says in which unit the figure is."""
+        self._report("test/bits", "test")
+
+    def _report(self, figure: str, split: str) -> None:
+        if figure not in self.trainer.callback_metrics:
+            raise RequestError(f"the {split} split is empty: raise data.split.{split}")
         if self.trainer.is_global_zero:
-            print(f"{self._unit()}: {self.trainer.callback_metrics['test/bits']:.4f} on the test split")
+            print(f"{self._unit()}: {self.trainer.callback_metrics[figure]:.4f} on the {split} split")
 
     def _unit(self) -> str:
         return f"bits per sample ({self.model.backbone.distribution.codec}, {self.model.vocabulary.sample_rate:,} Hz)"
