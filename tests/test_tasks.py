@@ -11,6 +11,7 @@ from datamodules import Audio, AudioFolderDataModule, Crops, Split
 from lightning_wavenet import blueprint
 from lightning_wavenet.backbone import WaveNet
 from lightning_wavenet.batch import Batch
+from lightning_wavenet.callbacks import LastAndBest
 from lightning_wavenet.errors import RequestError
 from lightning_wavenet.metrics import BitsPerSample
 from lightning_wavenet.sampling import Sampler
@@ -248,32 +249,18 @@ def test_stop_and_resume_is_the_uninterrupted_run_to_the_bit(tones, tmp_path, wo
             optimizer=lambda parameters: torch.optim.Adam(parameters, lr=1e-2),
             lr_scheduler=lambda optimizer: torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.9),
         )
-        data = corpus(tones, workers=workers)
-        trainer = trainer_for(folder, steps, gradient_clip_val=1.0)
-        trainer.fit(task, data, ckpt_path=resume)
+        callbacks = [LastAndBest()]
+        trainer = trainer_for(folder, steps, gradient_clip_val=1.0, enable_checkpointing=True, callbacks=callbacks)
+        trainer.fit(task, corpus(tones, workers=workers), ckpt_path=resume)
         assert trainer.num_training_batches == 20
-        trainer.save_checkpoint(folder / "end.ckpt")
         return task
 
-    from lightning_wavenet.callbacks import LastAndBest
-
     whole = fit(tmp_path / "whole", 27)
-
-    stopped = tmp_path / "stopped"
-    pl.seed_everything(1, workers=True, verbose=False)
-    task = SpeakerWaveNet(
-        build("global"),
-        speakers=3,
-        optimizer=lambda parameters: torch.optim.Adam(parameters, lr=1e-2),
-        lr_scheduler=lambda optimizer: torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.9),
-    )
-    trainer = trainer_for(stopped, 13, gradient_clip_val=1.0, enable_checkpointing=True, callbacks=[LastAndBest()])
-    trainer.fit(task, corpus(tones, workers=workers))
-
-    resumed = fit(tmp_path / "resumed", 27, stopped / "checkpoints" / "last.ckpt")
+    stopped = fit(tmp_path / "stopped", 13)
+    resumed = fit(tmp_path / "resumed", 27, tmp_path / "stopped" / "checkpoints" / "last.ckpt")
     for name, value in whole.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[name]), name
-    assert not torch.equal(whole.backbone.head[1].weight, task.backbone.head[1].weight)
+    assert not torch.equal(whole.backbone.head[1].weight, stopped.backbone.head[1].weight)
 
 
 def test_three_speakers_of_one_tone_each_generate_their_own(tones, tmp_path):

@@ -107,12 +107,12 @@ def generate(
     streams = task.streams(batch, samples, seed, prime_samples=len(recording))
 
     columns = (TextColumn("generating"), BarColumn(), TextColumn("RTF {task.fields[rtf]}"), TimeRemainingColumn())
-    chunks, began = [], time.monotonic()
+    chunks, done, began = [], 0, time.monotonic()
     with Progress(*columns) as progress:
         bar = progress.add_task("", total=samples, rtf="-")
         for chunk in sampler.stream(streams, chunk=max(1, rate // 10)):
             chunks.append(chunk)
-            done = sum(len(part[0]) for part in chunks)
+            done += len(chunk[0])
             rtf = (time.monotonic() - began) / (done / rate * len(streams))
             progress.update(bar, completed=done, rtf=f"{rtf:.2f}")
 
