@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from lightning_wavenet.backbone import RepeatUpsampling, TransposedUpsampling, WaveNet
 from lightning_wavenet.sampling import Stream
-from lightning_wavenet.sampling.sampler import local_condition
+from lightning_wavenet.sampling.session import local_condition
 
 KINDS = {
     "plain": {},

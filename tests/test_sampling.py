@@ -7,7 +7,7 @@ from nets import KINDS, build, generate_naively, stream_for, teacher_forced
 from lightning_wavenet.errors import RequestError
 from lightning_wavenet.sampling import Sampler, Stream
 from lightning_wavenet.sampling.eager import EagerSession
-from lightning_wavenet.sampling.sampler import local_condition
+from lightning_wavenet.sampling.session import local_condition
 
 
 def encoded(net, waveform):

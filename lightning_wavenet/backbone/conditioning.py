@@ -39,6 +39,10 @@ class Upsampling(Protocol):
     def context_frames(self) -> int:
         """How many frames before its own a sample depends on."""
 
+    @property
+    def hold(self) -> int:
+        """Samples over which the output is the same: hop where frames are repeated, else 1."""
+
     def __call__(self, frames: Tensor) -> Tensor:
         """Frames `[B, F, N]` to `[B, N * hop, C]`."""
 
@@ -79,6 +83,11 @@ class TransposedUpsampling(nn.Module):
         reach = sum(math.prod(self.strides[i:]) for i in range(len(self.strides)))
         return math.ceil(reach / self.hop)
 
+    @property
+    def hold(self) -> int:
+        """Neighbouring frames blend, so that every sample has its own."""
+        return 1
+
     def forward(self, frames: Tensor) -> Tensor:
         """Frames `[B, F, N]` to `[B, N * hop, C]`."""
         signal = frames
@@ -113,6 +122,11 @@ class RepeatUpsampling(nn.Module):
     def context_frames(self) -> int:
         """A sample depends on its own frame alone."""
         return 0
+
+    @property
+    def hold(self) -> int:
+        """A frame's samples are all the same."""
+        return self.hop
 
     def forward(self, frames: Tensor) -> Tensor:
         """Frames `[B, F, N]` to `[B, N * hop, F]`."""

@@ -110,7 +110,7 @@ class MuLawSoftmax:
         """
         probabilities = torch.softmax(parameters.double() / temperature, dim=-1)
         if top_p < 1.0:
-            ordered, order = probabilities.sort(dim=-1, descending=True)
+            ordered, order = probabilities.sort(dim=-1, descending=True, stable=True)
             ordered = ordered.masked_fill(ordered.cumsum(-1) - ordered >= top_p, 0.0)
             probabilities = torch.zeros_like(probabilities).scatter(-1, order, ordered)
         cumulative = probabilities.cumsum(-1)

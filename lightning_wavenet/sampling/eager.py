@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from lightning_wavenet.backbone.residual import ResidualLayer
-from lightning_wavenet.backbone.wavenet import WaveNet
+from lightning_wavenet.sampling.session import Start
 
 
 class LayerCache:
@@ -44,57 +44,36 @@ class LayerCache:
 
 
 class EagerSession:
-    """Generation in progress: a batch of streams that advance together.
+    """A session step by step in PyTorch; the backbone's weights are read at every step.
 
     Args:
-        backbone: The net; its weights are read at every step.
-        context: The R codes before the first sample of each stream, `[B, R]`.
-        vector: Global condition `[B, global_channels]` or None.
-        local: Local condition of the R - 1 samples before the first, `[B, R - 1, C]` or None.
-        temperature: Divides the logits.
-        top_p: Probability mass that is kept.
+        start: Where it begins.
     """
 
-    def __init__(
-        self,
-        backbone: WaveNet,
-        context: Tensor,
-        vector: Tensor | None,
-        local: Tensor | None,
-        temperature: float,
-        top_p: float,
-    ) -> None:
-        self.backbone = backbone
-        self.temperature = temperature
-        self.top_p = top_p
-        self.recent = context[:, -backbone.input_kernel_size :]
-        self.caches: list[LayerCache] = []
-        x = backbone.input_layer(context[:, :-1])
-        terms = backbone.stack.global_terms(vector)
-        for layer, term in zip(backbone.stack.residual_layers(), terms, strict=True):
-            self.caches.append(LayerCache(layer, x[:, x.shape[1] - layer.reach :], term))
-            remaining = x.shape[1] - layer.reach
-            if remaining:
-                broadcast = None if term is None else term.unsqueeze(1)
-                projection = layer(x, broadcast, None if local is None else local[:, -remaining:])[1]
-                x = x[:, layer.reach :] + projection
+    def __init__(self, start: Start) -> None:
+        self.backbone = start.backbone
+        self.local = start.local
+        self.temperature = start.temperature
+        self.top_p = start.top_p
+        self.done = 0
+        self.recent = start.context[:, -start.backbone.input_kernel_size :]
+        layers = start.backbone.stack.residual_layers()
+        self.caches = [
+            LayerCache(*parts) for parts in zip(layers, start.layer_inputs(), start.global_terms(), strict=True)
+        ]
 
-    def run(self, uniforms: Tensor, local: Tensor | None) -> Tensor:
-        """Generates n samples of every stream.
-
-        Args:
-            uniforms: float64 `[B, n]` in [0, 1), one a sample.
-            local: Local condition of those samples, `[B, n, C]` or None.
-
-        Returns:
-            Codes int64 `[B, n]`.
-        """
+    def run(self, uniforms: Tensor) -> Tensor:
+        """Generates n samples of every stream: float64 `[B, n]` in [0, 1) to codes int64 `[B, n]`."""
+        steps = uniforms.shape[1]
+        uniforms = uniforms.to(self.recent.device)
+        local = None if self.local is None else self.local.between(self.done, self.done + steps)
         codes = []
-        for step in range(uniforms.shape[1]):
+        for step in range(steps):
             parameters = self.predict(None if local is None else local[:, step])
             code = self.backbone.distribution.sample(parameters, uniforms[:, step], self.temperature, self.top_p)
             self.recent = torch.cat([self.recent[:, 1:], code.unsqueeze(1)], dim=1)
             codes.append(code)
+        self.done += steps
         return torch.stack(codes, dim=1)
 
     def predict(self, local: Tensor | None) -> Tensor:
@@ -112,6 +91,9 @@ class EagerSession:
 
     def keep(self, rows: Tensor) -> None:
         """Drops all streams but those at the given rows, int64 `[kept]`."""
+        rows = rows.to(self.recent.device)
         self.recent = self.recent[rows]
         for cache in self.caches:
             cache.keep(rows)
+        if self.local is not None:
+            self.local.keep(rows)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from functools import cache
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -12,7 +14,20 @@ from torch import Tensor
 
 from lightning_wavenet.backbone.wavenet import WaveNet
 from lightning_wavenet.errors import RequestError
+from lightning_wavenet.sampling import native
 from lightning_wavenet.sampling.eager import EagerSession
+from lightning_wavenet.sampling.graphs import GraphSession
+from lightning_wavenet.sampling.session import LocalCondition, Session, Start
+
+EngineName = Literal["auto", "eager", "native", "cuda"]
+Precision = Literal["auto", "float32", "bfloat16"]
+
+
+class Engine(NamedTuple):
+    """What generates, and in which precision."""
+
+    name: Literal["eager", "native", "cuda"]
+    precision: Literal["float32", "bfloat16"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,20 +57,28 @@ class Stream:
 class Sampler:
     """Generates audio from a backbone.
 
-    A stream's samples depend on its own seed, prime and conditions only: not on the batch it is generated in, nor on
-    the size of the chunks. Each sample is drawn by inverse CDF from one uniform number, the same for all engines.
+    A stream's samples depend on its own seed, prime and conditions only: not on the batch it is generated in, the size
+    of the chunks, or the number of threads (`torch.set_num_threads` says how many). Each sample is drawn by inverse
+    CDF from one uniform number; the engines draw the same codes from the same numbers in float32.
 
     Args:
-        backbone: The net; generation runs on its device, with the weights it has then.
-        engine: "eager" is PyTorch on any device; "auto" the fastest engine that fits.
+        backbone: The net; generation runs on its device, with the weights it has when a generation begins.
+        engine: "eager" is PyTorch step by step on any device, "native" a C++ loop for CPUs that is compiled at first
+            use, "cuda" replays CUDA graphs; "auto" is the fastest that fits.
+        precision: Of weights and products: "bfloat16" moves the distributions a little, and is faster where the
+            device multiplies it; "auto" takes it there.
         temperature: Divides the logits; 1 samples from the model.
         top_p: Keep only the most probable codes that together reach this probability; 1 keeps all.
+
+    Raises:
+        RequestError: Temperature or top_p is out of range.
     """
 
     def __init__(
         self,
         backbone: WaveNet,
-        engine: Literal["auto", "eager"] = "auto",
+        engine: EngineName = "auto",
+        precision: Precision = "auto",
         temperature: float = 1.0,
         top_p: float = 1.0,
     ) -> None:
@@ -64,9 +87,51 @@ class Sampler:
         if not 0 < top_p <= 1:
             raise RequestError(f"top_p must be above 0 and at most 1, got {top_p}")
         self.backbone = backbone
-        self.engine = "eager" if engine == "auto" else engine
+        self.wanted_engine: EngineName = engine
+        self.wanted_precision: Precision = precision
         self.temperature = temperature
         self.top_p = top_p
+
+    @property
+    def engine(self) -> Engine:
+        """What generates, the backbone being what and where it now is.
+
+        Raises:
+            RequestError: The engine or the precision asked for does not fit the backbone or this machine.
+        """
+        name = self._engine_name()
+        precise: Literal["float32", "bfloat16"] = "float32"
+        if self.wanted_precision != "float32":
+            lacking = self._why_no_bfloat16(name)
+            if lacking is None:
+                precise = "bfloat16"
+            elif self.wanted_precision == "bfloat16":
+                raise RequestError(f"the {name} engine cannot generate in bfloat16: {lacking}; use float32")
+        return Engine(name, precise)
+
+    def _engine_name(self) -> Literal["eager", "native", "cuda"]:
+        if self.wanted_engine == "eager":
+            return "eager"
+        if self.wanted_engine == "cuda" or (self.wanted_engine == "auto" and self._device.type == "cuda"):
+            if self._device.type != "cuda":
+                raise RequestError(f"the cuda engine needs the net on a GPU; it is on {self._device}")
+            return "cuda"
+        lacking = native.why_not(self.backbone)
+        if lacking is None:
+            return "native"
+        if self.wanted_engine == "native":
+            raise RequestError(f"the native engine cannot generate here: {lacking}")
+        if self._device.type == "cpu":
+            _notify(f"generating with the eager engine, many times slower than the native one: {lacking}")
+        return "eager"
+
+    def _why_no_bfloat16(self, engine: Literal["eager", "native", "cuda"]) -> str | None:
+        if engine == "eager":
+            return "it computes in the precision of the weights"
+        if engine == "native":
+            library = native.load()
+            return None if isinstance(library, native.Library) and library.bfloat16 else "this CPU does not multiply it"
+        return None if torch.cuda.is_bf16_supported() else "this GPU does not multiply it"
 
     def generate(self, streams: Sequence[Stream], chunk: int = 4096) -> list[Tensor]:
         """Whole clips: float32 `[samples]` of each stream, on the CPU, without its prime."""
@@ -106,15 +171,14 @@ class Sampler:
                 # Runs end where a stream does, so that no step is spent on streams that are finished.
                 stop = min(chunk_end, *(streams[index].samples for index in live))
                 uniforms = torch.from_numpy(np.stack([draws[index].random(stop - done) for index in live]))
-                local = self._local([streams[index] for index in live], done, stop)
-                waveform = self.backbone.distribution.decode(session.run(uniforms.to(self._device), local)).cpu()
+                waveform = self.backbone.distribution.decode(session.run(uniforms)).cpu()
                 for row, index in enumerate(live):
                     parts[index].append(waveform[row])
                 done = stop
                 rows = [row for row, index in enumerate(live) if streams[index].samples > done]
                 if len(rows) < len(live):
                     live = [live[row] for row in rows]
-                    session.keep(torch.tensor(rows, dtype=torch.long, device=self._device))
+                    session.keep(torch.tensor(rows, dtype=torch.long))
             yield [torch.cat([torch.empty(0), *part]) for part in parts]
 
     @property
@@ -140,7 +204,7 @@ class Sampler:
                     f"clip has {needed} with its prime"
                 )
 
-    def _start(self, streams: list[Stream]) -> EagerSession:
+    def _start(self, streams: list[Stream]) -> Session:
         """A session whose next sample is the first of every stream."""
         field = self.backbone.receptive_field
         distribution = self.backbone.distribution
@@ -151,31 +215,19 @@ class Sampler:
                 context[row, -len(codes) :] = codes
         vectors = [stream.vector for stream in streams if stream.vector is not None]
         vector = torch.stack(vectors).to(self._device) if vectors else None
-        local = self._local(streams, 1 - field, 0)
-        return EagerSession(self.backbone, context, vector, local, self.temperature, self.top_p)
-
-    def _local(self, streams: list[Stream], start: int, stop: int) -> Tensor | None:
-        """Local condition `[B, stop - start, C]` of samples start to stop - 1 after each stream's prime."""
-        if self.backbone.upsampling is None:
-            return None
-        rows = []
-        for stream in streams:
-            assert stream.frames is not None
-            first, last = stream.prime_samples + start, stream.prime_samples + stop
-            rows.append(local_condition(self.backbone, stream.frames.to(self._device), first, last))
-        return torch.cat(rows)
+        frames = [stream.frames.to(self._device) for stream in streams if stream.frames is not None]
+        primes = [stream.prime_samples for stream in streams]
+        local = LocalCondition(self.backbone, frames, primes) if frames else None
+        start = Start(self.backbone, context, vector, local, self.temperature, self.top_p)
+        engine = self.engine
+        if engine.name == "native":
+            return native.NativeSession(start, engine.precision, torch.get_num_threads())
+        if engine.name == "cuda":
+            return GraphSession(start, engine.precision)
+        return EagerSession(start)
 
 
-def local_condition(backbone: WaveNet, frames: Tensor, start: int, stop: int) -> Tensor:
-    """Samples start to stop - 1 of one clip's upsampled frames `[F, N]`, as `[1, stop - start, C]`.
-
-    Only the frames that those samples depend on are upsampled. Before the clip (negative samples) frames are zero.
-    """
-    upsampling = backbone.upsampling
-    assert upsampling is not None
-    first = start // upsampling.hop - upsampling.context_frames
-    last = -(-stop // upsampling.hop)
-    before = frames.new_zeros(frames.shape[0], max(0, min(last, 0) - first))
-    window = torch.cat([before, frames[:, max(first, 0) : max(last, 0)]], dim=1)
-    offset = start - first * upsampling.hop
-    return backbone.upsample(window.unsqueeze(0))[:, offset : offset + stop - start]
+@cache
+def _notify(message: str) -> None:
+    """Says something once."""
+    logging.getLogger("lightning_wavenet").warning(message)

@@ -1,0 +1,443 @@
+// Cached autoregressive generation of a WaveNet on a CPU: the loop over samples, layers and streams.
+//
+// Streams are shared out among threads. Where there are fewer streams than threads, several threads make a team around
+// theirs: the leader walks the residual layers, and the others follow it with the skip sum, the head and the draw, each
+// over its part of the outputs, while the leader goes ahead with the next sample's past taps. Nothing is allocated
+// inside the loop, and no sum depends on who computes it.
+
+#include <atomic>
+#include <cstdlib>
+#include <memory>
+#include <new>
+#include <thread>
+#include <vector>
+
+#include "draw.h"
+#include "product.h"
+
+namespace {
+
+// Channels are padded with zeros to multiples of LANES.
+struct Shape {
+    int32_t layers, kernel_size, channels, gated, skip, hidden, parameters;
+    int32_t levels, input_taps, scalar_input, shared_projection;
+};
+
+template <class T>
+class Buffer {
+public:
+    explicit Buffer(int64_t size = 0) {
+        const size_t bytes = (std::max<int64_t>(size, 1) * sizeof(T) + 63) / 64 * 64;
+        data_.reset(static_cast<T*>(std::aligned_alloc(64, bytes)));
+        if (!data_) throw std::bad_alloc();
+        std::memset(static_cast<void*>(data_.get()), 0, bytes);
+    }
+    T* data() const { return data_.get(); }
+
+private:
+    struct Free {
+        void operator()(T* data) const { std::free(data); }
+    };
+    std::unique_ptr<T, Free> data_;
+};
+
+inline void pause() {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    asm volatile("yield");
+#endif
+}
+
+// Waits for a counter to reach a value; gives the core away where that takes long, as when others want it too.
+inline void wait_for(const std::atomic<int64_t>& counter, int64_t value) {
+    for (int spins = 0; counter.load(std::memory_order_acquire) < value; spins++) {
+        if (spins < 4096) pause();
+        else std::this_thread::yield();
+    }
+}
+
+// Threads that generate the streams first to last - 1.
+struct alignas(64) Team {
+    int first, last, threads;
+    alignas(64) std::atomic<int64_t> layers_done{0};
+    alignas(64) std::atomic<int64_t> samples_drawn{0};
+    alignas(64) std::atomic<int64_t> arrivals{0};
+
+    int streams() const { return last - first; }
+    int followers() const { return std::max(1, threads - 1); }
+
+    // A barrier of the followers; `arrived` counts how often this one came.
+    void meet(int64_t& arrived) {
+        arrived++;
+        arrivals.fetch_add(1, std::memory_order_acq_rel);
+        wait_for(arrivals, arrived * followers());
+    }
+};
+
+// What one call of `run` generates.
+struct Block {
+    const double* uniforms;  // [streams, steps]
+    const float* terms;      // [rows, layers * 2 * gated]: biases and projected conditions
+    const int32_t* row;      // [streams, steps]: the row of `terms` that a stream's step takes
+    int64_t* codes;          // [streams, steps]
+    int steps;
+};
+
+class Session {
+public:
+    virtual ~Session() = default;
+    virtual void run(const Block& block, int threads) = 0;
+    virtual void keep(const int32_t* rows, int count) = 0;
+};
+
+template <class P>
+class Engine final : public Session {
+    using Value = typename P::Value;
+
+public:
+    Engine(const Shape& shape, const int32_t* dilations, const Value* weights, const float* constants, Draw draw,
+           int streams, const int32_t* recent, const float* past)
+        : shape_(shape), draw_(draw), streams_(streams) {
+        const auto matrix = [&](int out, int in) {
+            const Matrix<P> m{weights, in, out};
+            weights += int64_t(out) * in;
+            return m;
+        };
+        const auto vector = [&](int64_t size) {
+            const float* v = constants;
+            constants += size;
+            return v;
+        };
+        tables_ = vector(int64_t(shape.input_taps) * (shape.scalar_input ? 1 : shape.levels) * shape.channels);
+        input_bias_ = vector(shape.channels);
+        int64_t reach_before = 0;
+        for (int l = 0; l < shape.layers; l++) {
+            Layer layer{};
+            layer.dilation = dilations[l];
+            layer.reach = (shape.kernel_size - 1) * dilations[l];
+            layer.reach_before = reach_before;
+            reach_before += layer.reach;
+            for (int tap = 0; tap < shape.kernel_size; tap++)
+                layer.taps.push_back(matrix(2 * shape.gated, shape.channels));
+            layer.projected = shape.shared_projection || l < shape.layers - 1;
+            if (layer.projected) {
+                layer.projection = matrix(shape.channels, shape.gated);
+                layer.projection_bias = vector(shape.channels);
+            }
+            layers_.push_back(layer);
+        }
+        reach_ = reach_before;
+        if (!shape.shared_projection)
+            for (Layer& layer : layers_) layer.skip = matrix(shape.skip, shape.gated);
+        skip_bias_ = vector(shape.skip);
+        hidden_ = matrix(shape.hidden, shape.skip);
+        hidden_bias_ = vector(shape.hidden);
+        output_ = matrix(shape.parameters, shape.hidden);
+        output_bias_ = vector(shape.parameters);
+        amplitudes_ = vector(shape.scalar_input ? shape.levels : 0);
+
+        allocate();
+        std::copy_n(recent, int64_t(streams_) * shape.input_taps, recent_.data());
+        P::convert(past, ring_.data(), reach_ * streams_ * shape.channels);
+    }
+
+    void run(const Block& block, int threads) override {
+        const int teams = std::max(1, std::min(threads, streams_));
+        const auto squad = std::make_unique<Team[]>(teams);
+        std::vector<std::thread> workers;
+        for (int t = 0; t < teams; t++) {
+            Team& team = squad[t];
+            team.first = int(int64_t(streams_) * t / teams);
+            team.last = int(int64_t(streams_) * (t + 1) / teams);
+            team.threads = int(int64_t(threads) * (t + 1) / teams - int64_t(threads) * t / teams);
+            for (int member = 0; member < team.threads; member++)
+                if (t + member > 0) workers.emplace_back([=, this, &block, &team] { work(block, team, member); });
+        }
+        work(block, squad[0], 0);
+        for (std::thread& worker : workers) worker.join();
+        position_ += block.steps;
+    }
+
+    void keep(const int32_t* rows, int count) override {
+        const Buffer<Value> ring = std::move(ring_);
+        const Buffer<int32_t> recent = std::move(recent_);
+        const int before = streams_;
+        streams_ = count;
+        allocate();
+        for (int row = 0; row < count; row++) {
+            std::copy_n(recent.data() + int64_t(rows[row]) * shape_.input_taps, shape_.input_taps,
+                        recent_.data() + int64_t(row) * shape_.input_taps);
+            for (int64_t slot = 0; slot < reach_; slot++)
+                std::copy_n(ring.data() + (slot * before + rows[row]) * shape_.channels, shape_.channels,
+                            ring_.data() + (slot * count + row) * shape_.channels);
+        }
+    }
+
+private:
+    struct Layer {
+        int dilation, reach;
+        int64_t reach_before;            // of the layers below, which is where its ring begins
+        std::vector<Matrix<P>> taps;     // oldest first
+        bool projected;
+        Matrix<P> projection, skip;
+        const float* projection_bias;
+    };
+
+    void allocate() {
+        const int64_t n = streams_, layers = shape_.layers;
+        recent_ = Buffer<int32_t>(n * shape_.input_taps);
+        ring_ = Buffer<Value>(reach_ * n * shape_.channels);
+        signal_ = Buffer<float>(n * shape_.channels);
+        projected_ = Buffer<float>(n * shape_.channels);
+        gates_ = Buffer<float>(layers * n * 2 * shape_.gated);
+        z_ = Buffer<Value>(layers * n * shape_.gated);
+        skips_ = Buffer<float>(n * shape_.skip);
+        rectified_skips_ = Buffer<Value>(n * shape_.skip);
+        hiddens_ = Buffer<float>(n * shape_.hidden);
+        rectified_hiddens_ = Buffer<Value>(n * shape_.hidden);
+        logits_ = Buffer<float>(n * shape_.parameters);
+        // Of each stream on its own, for teams draw at the same time; padded to whole vectors of doubles.
+        probabilities_ = Buffer<double>(n * (shape_.levels + DOUBLE_LANES));
+        order_ = Buffer<int>(n * shape_.levels);
+    }
+
+    template <class T>
+    static Rows<T> rows(const Buffer<T>& buffer, int first, int width) {
+        return {buffer.data() + int64_t(first) * width, width};
+    }
+    template <class T>
+    static Rows<const T> constant(Rows<T> rows) { return {rows.data, rows.stride}; }
+
+    // The inputs of a layer `back` samples ago, of all streams from the first on; 0 is the present one's place.
+    Rows<Value> past(const Layer& layer, int64_t step, int back, int first) const {
+        const int64_t slot = (position_ + step + layer.reach - back) % layer.reach;
+        return {ring_.data() + ((layer.reach_before + slot) * streams_ + first) * shape_.channels, shape_.channels};
+    }
+    Rows<float> gates(int layer, int first) const {
+        return rows(gates_, layer * streams_ + first, 2 * shape_.gated);
+    }
+    Rows<Value> z(int layer, int first) const { return rows(z_, layer * streams_ + first, shape_.gated); }
+
+    void work(const Block& block, Team& team, int member) {
+        int64_t arrived = 0;
+        for (int step = 0; step < block.steps; step++) {
+            if (member == 0) lead(block, team, step);
+            if (member > 0 || team.threads == 1) follow(block, team, step, std::max(0, member - 1), arrived);
+        }
+    }
+
+    // The residual layers of one sample.
+    void lead(const Block& block, Team& team, int step) {
+        const int streams = team.streams();
+        for (int l = 0; l < shape_.layers; l++) begin_gates(block, team, step, l);
+        wait_for(team.samples_drawn, step);
+        read_input(team);
+        const Rows<float> x = rows(signal_, team.first, shape_.channels);
+        for (int l = 0; l < shape_.layers; l++) {
+            const Layer& layer = layers_[l];
+            const Rows<Value> present = past(layer, step, 0, team.first);
+            for (int r = 0; r < streams; r++) P::convert(x[r], present[r], shape_.channels);
+            layer.taps.back().multiply_add(constant(present), gates(l, team.first), streams);
+            for (int r = 0; r < streams; r++) gate(gates(l, team.first)[r], z(l, team.first)[r]);
+            if (layer.projected) project(team, layer, l, x);
+            team.layers_done.store(int64_t(step) * shape_.layers + l + 1, std::memory_order_release);
+        }
+    }
+
+    // What a layer's gates are before the present sample is known: biases, conditions, and the past taps.
+    void begin_gates(const Block& block, const Team& team, int step, int l) {
+        const Layer& layer = layers_[l];
+        const Rows<float> sums = gates(l, team.first);
+        const int64_t width = 2 * shape_.gated;
+        for (int r = 0; r < team.streams(); r++) {
+            const int64_t row = block.row[int64_t(team.first + r) * block.steps + step];
+            std::copy_n(block.terms + (row * shape_.layers + l) * width, width, sums[r]);
+        }
+        for (int tap = 0; tap < shape_.kernel_size - 1; tap++) {
+            const int back = (shape_.kernel_size - 1 - tap) * layer.dilation;
+            layer.taps[tap].multiply_add(constant(past(layer, step, back, team.first)), sums, team.streams());
+        }
+    }
+
+    void read_input(const Team& team) {
+        for (int stream = team.first; stream < team.last; stream++) {
+            float* x = signal_.data() + int64_t(stream) * shape_.channels;
+            const int32_t* codes = recent_.data() + int64_t(stream) * shape_.input_taps;
+            std::fill_n(x, shape_.channels, 0.0f);
+            for (int tap = 0; tap < shape_.input_taps; tap++) {
+                const int64_t row = shape_.scalar_input ? tap : int64_t(tap) * shape_.levels + codes[tap];
+                const float* table = tables_ + row * shape_.channels;
+                const float amplitude = shape_.scalar_input ? amplitudes_[codes[tap]] : 1.0f;
+                for (int c = 0; c < shape_.channels; c++) x[c] += amplitude * table[c];
+            }
+            for (int c = 0; c < shape_.channels; c++) x[c] += input_bias_[c];
+            // With a shared projection the leader sums the skips as it goes.
+            if (shape_.shared_projection) std::copy_n(skip_bias_, shape_.skip, rows(skips_, stream, shape_.skip)[0]);
+        }
+    }
+
+    // z = tanh(filter) x sigmoid(gate), of sums that hold all filters and then all gates.
+    void gate(const float* sums, Value* z) const {
+        for (int c = 0; c < shape_.gated; c += LANES) {
+            // Beyond these both functions are constant in float32, and the products below stay finite.
+            const Floats a = exponential(clamp(load<Floats>(sums + c) * -2.0f, -30.0f, 30.0f));
+            const Floats b = exponential(clamp(-load<Floats>(sums + shape_.gated + c), -40.0f, 40.0f));
+            float gated[LANES];
+            store(gated, (1.0f - a) / ((1.0f + a) * (1.0f + b)));
+            P::convert(gated, z + c, LANES);
+        }
+    }
+
+    void project(const Team& team, const Layer& layer, int l, Rows<float> x) {
+        const Rows<float> projected = rows(projected_, team.first, shape_.channels);
+        const int streams = team.streams();
+        for (int r = 0; r < streams; r++) std::copy_n(layer.projection_bias, shape_.channels, projected[r]);
+        layer.projection.multiply_add(constant(z(l, team.first)), projected, streams);
+        for (int r = 0; r < streams; r++)
+            for (int c = 0; c < shape_.channels; c++) x[r][c] += projected[r][c];
+        if (!shape_.shared_projection) return;
+        const Rows<float> skips = rows(skips_, team.first, shape_.skip);
+        for (int r = 0; r < streams; r++)
+            for (int c = 0; c < shape_.skip; c++) skips[r][c] += projected[r][c];
+    }
+
+    // Skip sum, head and draw of one sample; every follower computes its panels of the outputs.
+    void follow(const Block& block, Team& team, int step, int follower, int64_t& arrived) {
+        const int streams = team.streams();
+        const int64_t before = int64_t(step) * shape_.layers;
+        const auto part = [&](int panels, int which) { return panels * which / team.followers(); };
+        // Applies a product to the follower's panels, with its bias, or continues a sum where that is null.
+        const auto product = [&](const Matrix<P>& matrix, Rows<const Value> x, Rows<float> y) {
+            matrix.multiply_add(x, y, streams, part(matrix.panels(), follower), part(matrix.panels(), follower + 1));
+        };
+        // The channels of a vector of `width` that this follower owns.
+        const auto channels = [&](int width) {
+            const int panels = (width + PANEL - 1) / PANEL;
+            return std::pair(std::min(width, part(panels, follower) * PANEL),
+                             std::min(width, part(panels, follower + 1) * PANEL));
+        };
+        const auto set = [&](Rows<float> y, const float* bias, int width) {
+            const auto [low, high] = channels(width);
+            for (int r = 0; r < streams; r++) std::copy(bias + low, bias + high, y[r] + low);
+        };
+        const auto rectify = [&](Rows<float> from, Rows<Value> to, int width) {
+            const auto [low, high] = channels(width);
+            for (int r = 0; r < streams; r++) {
+                for (int c = low; c < high; c++) from[r][c] = std::max(from[r][c], 0.0f);
+                P::convert(from[r] + low, to[r] + low, high - low);
+            }
+        };
+
+        const Rows<float> skips = rows(skips_, team.first, shape_.skip);
+        if (!shape_.shared_projection) {
+            set(skips, skip_bias_, shape_.skip);
+            for (int l = 0; l < shape_.layers; l++) {
+                wait_for(team.layers_done, before + l + 1);
+                product(layers_[l].skip, constant(z(l, team.first)), skips);
+            }
+        }
+        wait_for(team.layers_done, before + shape_.layers);
+        const Rows<Value> rectified_skips = rows(rectified_skips_, team.first, shape_.skip);
+        rectify(skips, rectified_skips, shape_.skip);
+        team.meet(arrived);
+
+        const Rows<float> hidden = rows(hiddens_, team.first, shape_.hidden);
+        set(hidden, hidden_bias_, shape_.hidden);
+        product(hidden_, constant(rectified_skips), hidden);
+        const Rows<Value> rectified_hidden = rows(rectified_hiddens_, team.first, shape_.hidden);
+        rectify(hidden, rectified_hidden, shape_.hidden);
+        team.meet(arrived);
+
+        const Rows<float> logits = rows(logits_, team.first, shape_.parameters);
+        set(logits, output_bias_, shape_.parameters);
+        product(output_, constant(rectified_hidden), logits);
+        team.meet(arrived);
+
+        if (follower > 0) return;
+        for (int stream = team.first; stream < team.last; stream++) draw(block, stream, step);
+        team.samples_drawn.store(step + 1, std::memory_order_release);
+    }
+
+    void draw(const Block& block, int stream, int step) {
+        const int64_t at = int64_t(stream) * block.steps + step;
+        const int code = draw_.code(logits_.data() + int64_t(stream) * shape_.parameters, shape_.levels,
+                                    block.uniforms[at],
+                                    probabilities_.data() + int64_t(stream) * (shape_.levels + DOUBLE_LANES),
+                                    order_.data() + int64_t(stream) * shape_.levels);
+        block.codes[at] = code;
+        int32_t* codes = recent_.data() + int64_t(stream) * shape_.input_taps;
+        std::copy(codes + 1, codes + shape_.input_taps, codes);
+        codes[shape_.input_taps - 1] = code;
+    }
+
+    Shape shape_;
+    Draw draw_;
+    int streams_;
+    int64_t position_ = 0, reach_ = 0;
+    std::vector<Layer> layers_;
+    Matrix<P> hidden_, output_;
+    const float *tables_, *input_bias_, *skip_bias_, *hidden_bias_, *output_bias_, *amplitudes_;
+    Buffer<int32_t> recent_;                     // [streams, input_taps]
+    Buffer<Value> ring_;                         // [reach of all layers, streams, channels]
+    Buffer<float> signal_, projected_;           // [streams, channels]
+    Buffer<float> gates_;                        // [layers, streams, 2 * gated]
+    Buffer<Value> z_;                            // [layers, streams, gated]
+    Buffer<float> skips_, hiddens_, logits_;     // [streams, skip | hidden | parameters]
+    Buffer<Value> rectified_skips_, rectified_hiddens_;
+    Buffer<double> probabilities_;
+    Buffer<int> order_;
+};
+
+}  // namespace
+
+// The interface for ctypes. Weights and constants belong to the caller, and must outlive the session.
+extern "C" {
+
+int wavenet_lanes() { return LANES; }
+
+int wavenet_has_bfloat16() {
+#if defined(__AVX512BF16__)
+    return 1;
+#else
+    return 0;
+#endif
+}
+
+// Null where there is no memory for it, or no bfloat16.
+void* wavenet_open(const Shape* shape, const int32_t* dilations, int bfloat16, const void* weights,
+                   const float* constants, double temperature, double top_p, int streams, const int32_t* recent,
+                   const float* past) {
+    const Draw draw{temperature, top_p};
+    try {
+#if defined(__AVX512BF16__)
+        if (bfloat16)
+            return static_cast<Session*>(new Engine<Half>(*shape, dilations, static_cast<const uint16_t*>(weights),
+                                                          constants, draw, streams, recent, past));
+#endif
+        if (bfloat16) return nullptr;
+        return static_cast<Session*>(new Engine<Single>(*shape, dilations, static_cast<const float*>(weights),
+                                                        constants, draw, streams, recent, past));
+    } catch (const std::bad_alloc&) {
+        return nullptr;
+    }
+}
+
+void wavenet_run(void* session, const double* uniforms, const float* terms, const int32_t* row, int64_t* codes,
+                 int steps, int threads) {
+    static_cast<Session*>(session)->run({uniforms, terms, row, codes, steps}, threads);
+}
+
+// 0 where there is no memory for it.
+int wavenet_keep(void* session, const int32_t* rows, int count) {
+    try {
+        static_cast<Session*>(session)->keep(rows, count);
+        return 1;
+    } catch (const std::bad_alloc&) {
+        return 0;
+    }
+}
+
+void wavenet_close(void* session) { delete static_cast<Session*>(session); }
+
+}

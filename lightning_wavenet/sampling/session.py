@@ -1,0 +1,131 @@
+"""Generation in progress: what every engine begins with, and what it offers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from lightning_wavenet.backbone.wavenet import WaveNet
+
+
+class Session(Protocol):
+    """A batch of streams that advance together."""
+
+    def run(self, uniforms: Tensor) -> Tensor:
+        """Generates the next n samples of every stream.
+
+        Args:
+            uniforms: float64 `[B, n]` in [0, 1) on the CPU, one a sample.
+
+        Returns:
+            Codes int64 `[B, n]`.
+        """
+
+    def keep(self, rows: Tensor) -> None:
+        """Drops all streams but those at the given rows, int64 `[kept]`, ascending."""
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """Where a session begins.
+
+    Attributes:
+        backbone: The net.
+        context: The R codes before the first sample of each stream, int64 `[B, R]` on the backbone's device.
+        vector: Global condition `[B, global_channels]` or None.
+        local: Local condition or None.
+        temperature: Divides the logits.
+        top_p: Probability mass that is kept.
+    """
+
+    backbone: WaveNet
+    context: Tensor
+    vector: Tensor | None = None
+    local: LocalCondition | None = None
+    temperature: float = 1.0
+    top_p: float = 1.0
+
+    def global_terms(self) -> list[Tensor | None]:
+        """The global condition's part in every layer's gate, `[B, G]` each, or None."""
+        return self.backbone.stack.global_terms(self.vector)
+
+    def layer_inputs(self) -> list[Tensor]:
+        """Every layer's inputs that its taps will still need, oldest first, `[B, reach, C]` each."""
+        backbone = self.backbone
+        local = None if self.local is None else self.local.between(1 - backbone.receptive_field, 0)
+        x = backbone.input_layer(self.context[:, :-1])
+        inputs = []
+        for layer, term in zip(backbone.stack.residual_layers(), self.global_terms(), strict=True):
+            inputs.append(x[:, x.shape[1] - layer.reach :])
+            remaining = x.shape[1] - layer.reach
+            if remaining:
+                broadcast = None if term is None else term.unsqueeze(1)
+                projection = layer(x, broadcast, None if local is None else local[:, -remaining:])[1]
+                x = x[:, layer.reach :] + projection
+        return inputs
+
+
+class LocalCondition:
+    """The local condition of several streams, upsampled piece by piece.
+
+    Samples are counted from the first that is generated; those of the prime, and the silence before it, are negative.
+
+    Args:
+        backbone: The net that upsamples.
+        frames: Conditioning frames of each stream, `[F, N]`, from its prime's first sample on.
+        primes: Length of each stream's prime in samples.
+    """
+
+    def __init__(self, backbone: WaveNet, frames: Sequence[Tensor], primes: Sequence[int]) -> None:
+        self.backbone = backbone
+        self.frames = list(frames)
+        self.primes = list(primes)
+
+    def between(self, start: int, stop: int) -> Tensor:
+        """Condition of samples start to stop - 1 of every stream, `[B, stop - start, C]`."""
+        return torch.cat(
+            [
+                local_condition(self.backbone, frames, prime + start, prime + stop)
+                for frames, prime in zip(self.frames, self.primes, strict=True)
+            ]
+        )
+
+    def held(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
+        """The same with the rows that repeat written once.
+
+        Returns:
+            Rows `[B, M, C]`, and the row of each sample, int64 `[B, stop - start]`: one row a frame where the
+            upsampling repeats its frames, one a sample elsewhere.
+        """
+        assert self.backbone.upsampling is not None
+        hold = self.backbone.upsampling.hold
+        rows, index = [], []
+        for frames, prime in zip(self.frames, self.primes, strict=True):
+            first, last = (prime + start) // hold, -(-(prime + stop) // hold)
+            rows.append(local_condition(self.backbone, frames, first * hold, last * hold)[0, ::hold])
+            index.append(torch.arange(prime + start, prime + stop, device=frames.device) // hold - first)
+        return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True), torch.stack(index)
+
+    def keep(self, rows: Tensor) -> None:
+        """Drops all streams but those at the given rows."""
+        self.frames = [self.frames[row] for row in rows.tolist()]
+        self.primes = [self.primes[row] for row in rows.tolist()]
+
+
+def local_condition(backbone: WaveNet, frames: Tensor, start: int, stop: int) -> Tensor:
+    """Samples start to stop - 1 of one clip's upsampled frames `[F, N]`, as `[1, stop - start, C]`.
+
+    Only the frames that those samples depend on are upsampled. Before the clip (negative samples) frames are zero.
+    """
+    upsampling = backbone.upsampling
+    assert upsampling is not None
+    first = start // upsampling.hop - upsampling.context_frames
+    last = -(-stop // upsampling.hop)
+    before = frames.new_zeros(frames.shape[0], max(0, min(last, 0) - first))
+    window = torch.cat([before, frames[:, max(first, 0) : max(last, 0)]], dim=1)
+    offset = start - first * upsampling.hop
+    return backbone.upsample(window.unsqueeze(0))[:, offset : offset + stop - start]
