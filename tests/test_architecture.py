@@ -13,7 +13,7 @@ FLOORS = [
     {"lightning_wavenet.sampling"},
     {"lightning_wavenet.metrics", "datamodules"},
     {"lightning_wavenet.tasks"},
-    {"lightning_wavenet.checkpoint", "lightning_wavenet.callbacks"},
+    {"lightning_wavenet.checkpoint", "lightning_wavenet.callbacks", "lightning_wavenet.benchmarks"},
     {"lightning_wavenet.cli"},
 ]
 

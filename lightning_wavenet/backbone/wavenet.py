@@ -115,6 +115,10 @@ class WaveNet(nn.Module):
         """R: the number of samples before it that a prediction depends on."""
         return self.stack.reach + self.input_kernel_size
 
+    def head_layers(self) -> list[nn.Linear]:
+        """The head's two 1x1 layers; each reads the rectified output of what is before it."""
+        return [layer for layer in self.head if isinstance(layer, nn.Linear)]
+
     def forward(self, codes: Tensor, vector: Tensor | None = None, local: Tensor | None = None) -> Tensor:
         """Distribution parameters of each sample that follows R given ones.
 

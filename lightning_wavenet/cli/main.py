@@ -14,6 +14,7 @@ VERBS = {
     "test": ("lightning_wavenet.cli.training", "bits per sample of a checkpoint on the test split"),
     "predict": ("lightning_wavenet.cli.training", "generate a clip for each of the test split's prompts"),
     "generate": ("lightning_wavenet.cli.generate", "generate audio from a checkpoint"),
+    "benchmark": ("lightning_wavenet.cli.benchmark", "measure how fast this machine generates"),
     "data": ("lightning_wavenet.cli.data", "synthesize, prepare or describe a corpus"),
 }
 USAGE = "usage: wavenet VERB [options]    (wavenet VERB --help tells a verb's options)"
@@ -26,7 +27,7 @@ def main(arguments: list[str] | None = None) -> None:
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     if not arguments or arguments[0] in ("-h", "--help"):
-        print(USAGE, "", *(f"  {verb:<10}{text}" for verb, (_, text) in VERBS.items()), sep="\n")
+        print(USAGE, "", *(f"  {verb:<11}{text}" for verb, (_, text) in VERBS.items()), sep="\n")
         sys.exit(0 if arguments else 2)
     if arguments[0] == "--version":
         print(f"lightning-wavenet {__version__}")

@@ -15,9 +15,14 @@ PARSER: dict[str, Any] = {"exit_on_error": False, "parser_mode": "omegaconf+"}
 set_parsing_settings(omegaconf_absolute_to_relative_paths=True, docstring_parse_attribute_docstrings=True)
 
 
+def add_flag(parser: ArgumentParser, name: str, text: str) -> None:
+    """Adds a flag such as `--overwrite`, which may also be written `--overwrite=true`."""
+    parser.add_argument(name, action=ActionYesNo, nargs="?", default=False, help=text)
+
+
 def add_overwrite(parser: ArgumentParser, text: str) -> None:
-    """Adds `--overwrite`, which is a flag but may also be written `--overwrite=true`."""
-    parser.add_argument("--overwrite", action=ActionYesNo, nargs="?", default=False, help=text)
+    """Adds `--overwrite`."""
+    add_flag(parser, "--overwrite", text)
 
 
 _REASONING = re.compile(

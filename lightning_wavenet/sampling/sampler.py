@@ -15,8 +15,8 @@ from torch import Tensor
 from lightning_wavenet.backbone.wavenet import WaveNet
 from lightning_wavenet.errors import RequestError
 from lightning_wavenet.sampling import native
+from lightning_wavenet.sampling.cuda import CudaSession
 from lightning_wavenet.sampling.eager import EagerSession
-from lightning_wavenet.sampling.graphs import GraphSession
 from lightning_wavenet.sampling.session import LocalCondition, Session, Start
 
 EngineName = Literal["auto", "eager", "native", "cuda"]
@@ -140,7 +140,6 @@ class Sampler:
             torch.empty(0) for _ in streams
         ]
 
-    @torch.inference_mode()
     def stream(self, streams: Sequence[Stream], chunk: int) -> Iterator[list[Tensor]]:
         """Chunk by chunk.
 
@@ -171,7 +170,9 @@ class Sampler:
                 # Runs end where a stream does, so that no step is spent on streams that are finished.
                 stop = min(chunk_end, *(streams[index].samples for index in live))
                 uniforms = torch.from_numpy(np.stack([draws[index].random(stop - done) for index in live]))
-                waveform = self.backbone.distribution.decode(session.run(uniforms)).cpu()
+                # Not over the whole generator: a caller's own operations run between its chunks.
+                with torch.inference_mode():
+                    waveform = self.backbone.distribution.decode(session.run(uniforms)).cpu()
                 for row, index in enumerate(live):
                     parts[index].append(waveform[row])
                 done = stop
@@ -204,6 +205,7 @@ class Sampler:
                     f"clip has {needed} with its prime"
                 )
 
+    @torch.inference_mode()
     def _start(self, streams: list[Stream]) -> Session:
         """A session whose next sample is the first of every stream."""
         field = self.backbone.receptive_field
@@ -223,7 +225,7 @@ class Sampler:
         if engine.name == "native":
             return native.NativeSession(start, engine.precision, torch.get_num_threads())
         if engine.name == "cuda":
-            return GraphSession(start, engine.precision)
+            return CudaSession(start, engine.precision)
         return EagerSession(start)
 
 

@@ -118,8 +118,7 @@ public:
             layer.reach = (shape.kernel_size - 1) * dilations[l];
             layer.reach_before = reach_before;
             reach_before += layer.reach;
-            for (int tap = 0; tap < shape.kernel_size; tap++)
-                layer.taps.push_back(matrix(2 * shape.gated, shape.channels));
+            layer.dilated = matrix(2 * shape.gated, shape.kernel_size * shape.channels);
             layer.projected = shape.shared_projection || l < shape.layers - 1;
             if (layer.projected) {
                 layer.projection = matrix(shape.channels, shape.gated);
@@ -128,8 +127,7 @@ public:
             layers_.push_back(layer);
         }
         reach_ = reach_before;
-        if (!shape.shared_projection)
-            for (Layer& layer : layers_) layer.skip = matrix(shape.skip, shape.gated);
+        if (!shape.shared_projection) skip_ = matrix(shape.skip, shape.layers * shape.gated);
         skip_bias_ = vector(shape.skip);
         hidden_ = matrix(shape.hidden, shape.skip);
         hidden_bias_ = vector(shape.hidden);
@@ -177,10 +175,10 @@ public:
 private:
     struct Layer {
         int dilation, reach;
-        int64_t reach_before;            // of the layers below, which is where its ring begins
-        std::vector<Matrix<P>> taps;     // oldest first
+        int64_t reach_before;            // of the layers below: where its ring begins
+        Matrix<P> dilated;               // of all taps, oldest first
         bool projected;
-        Matrix<P> projection, skip;
+        Matrix<P> projection;
         const float* projection_bias;
     };
 
@@ -217,7 +215,11 @@ private:
     Rows<float> gates(int layer, int first) const {
         return rows(gates_, layer * streams_ + first, 2 * shape_.gated);
     }
-    Rows<Value> z(int layer, int first) const { return rows(z_, layer * streams_ + first, shape_.gated); }
+    // A layer's gated signals; those of the next layer follow in each row.
+    Rows<Value> z(int layer, int first) const {
+        const int64_t width = int64_t(shape_.layers) * shape_.gated;
+        return {z_.data() + first * width + layer * shape_.gated, width};
+    }
 
     void work(const Block& block, Team& team, int member) {
         int64_t arrived = 0;
@@ -238,7 +240,8 @@ private:
             const Layer& layer = layers_[l];
             const Rows<Value> present = past(layer, step, 0, team.first);
             for (int r = 0; r < streams; r++) P::convert(x[r], present[r], shape_.channels);
-            layer.taps.back().multiply_add(constant(present), gates(l, team.first), streams);
+            layer.dilated.multiply_add(constant(present), gates(l, team.first), streams,
+                                       (shape_.kernel_size - 1) * shape_.channels, shape_.channels);
             for (int r = 0; r < streams; r++) gate(gates(l, team.first)[r], z(l, team.first)[r]);
             if (layer.projected) project(team, layer, l, x);
             team.layers_done.store(int64_t(step) * shape_.layers + l + 1, std::memory_order_release);
@@ -256,7 +259,8 @@ private:
         }
         for (int tap = 0; tap < shape_.kernel_size - 1; tap++) {
             const int back = (shape_.kernel_size - 1 - tap) * layer.dilation;
-            layer.taps[tap].multiply_add(constant(past(layer, step, back, team.first)), sums, team.streams());
+            layer.dilated.multiply_add(constant(past(layer, step, back, team.first)), sums, team.streams(),
+                                       tap * shape_.channels, shape_.channels);
         }
     }
 
@@ -293,7 +297,7 @@ private:
         const Rows<float> projected = rows(projected_, team.first, shape_.channels);
         const int streams = team.streams();
         for (int r = 0; r < streams; r++) std::copy_n(layer.projection_bias, shape_.channels, projected[r]);
-        layer.projection.multiply_add(constant(z(l, team.first)), projected, streams);
+        layer.projection.multiply_add(constant(z(l, team.first)), projected, streams, 0, shape_.gated);
         for (int r = 0; r < streams; r++)
             for (int c = 0; c < shape_.channels; c++) x[r][c] += projected[r][c];
         if (!shape_.shared_projection) return;
@@ -307,9 +311,10 @@ private:
         const int streams = team.streams();
         const int64_t before = int64_t(step) * shape_.layers;
         const auto part = [&](int panels, int which) { return panels * which / team.followers(); };
-        // Applies a product to the follower's panels, with its bias, or continues a sum where that is null.
-        const auto product = [&](const Matrix<P>& matrix, Rows<const Value> x, Rows<float> y) {
-            matrix.multiply_add(x, y, streams, part(matrix.panels(), follower), part(matrix.panels(), follower + 1));
+        // Adds a product over some inputs to the follower's panels.
+        const auto multiply_add = [&](const Matrix<P>& matrix, Rows<const Value> x, Rows<float> y, int from, int inputs) {
+            matrix.multiply_add(x, y, streams, from, inputs, part(matrix.panels(), follower),
+                                part(matrix.panels(), follower + 1));
         };
         // The channels of a vector of `width` that this follower owns.
         const auto channels = [&](int width) {
@@ -332,9 +337,11 @@ private:
         const Rows<float> skips = rows(skips_, team.first, shape_.skip);
         if (!shape_.shared_projection) {
             set(skips, skip_bias_, shape_.skip);
-            for (int l = 0; l < shape_.layers; l++) {
-                wait_for(team.layers_done, before + l + 1);
-                product(layers_[l].skip, constant(z(l, team.first)), skips);
+            // One product where the layers are done already, else one after every few layers.
+            const int stride = team.threads == 1 ? shape_.layers : 1;
+            for (int l = 0; l < shape_.layers; l += stride) {
+                wait_for(team.layers_done, before + l + stride);
+                multiply_add(skip_, constant(z(l, team.first)), skips, l * shape_.gated, stride * shape_.gated);
             }
         }
         wait_for(team.layers_done, before + shape_.layers);
@@ -344,14 +351,14 @@ private:
 
         const Rows<float> hidden = rows(hiddens_, team.first, shape_.hidden);
         set(hidden, hidden_bias_, shape_.hidden);
-        product(hidden_, constant(rectified_skips), hidden);
+        multiply_add(hidden_, constant(rectified_skips), hidden, 0, shape_.skip);
         const Rows<Value> rectified_hidden = rows(rectified_hiddens_, team.first, shape_.hidden);
         rectify(hidden, rectified_hidden, shape_.hidden);
         team.meet(arrived);
 
         const Rows<float> logits = rows(logits_, team.first, shape_.parameters);
         set(logits, output_bias_, shape_.parameters);
-        product(output_, constant(rectified_hidden), logits);
+        multiply_add(output_, constant(rectified_hidden), logits, 0, shape_.hidden);
         team.meet(arrived);
 
         if (follower > 0) return;
@@ -376,13 +383,13 @@ private:
     int streams_;
     int64_t position_ = 0, reach_ = 0;
     std::vector<Layer> layers_;
-    Matrix<P> hidden_, output_;
+    Matrix<P> skip_, hidden_, output_;
     const float *tables_, *input_bias_, *skip_bias_, *hidden_bias_, *output_bias_, *amplitudes_;
     Buffer<int32_t> recent_;                     // [streams, input_taps]
     Buffer<Value> ring_;                         // [reach of all layers, streams, channels]
     Buffer<float> signal_, projected_;           // [streams, channels]
     Buffer<float> gates_;                        // [layers, streams, 2 * gated]
-    Buffer<Value> z_;                            // [layers, streams, gated]
+    Buffer<Value> z_;                            // [streams, layers, gated]
     Buffer<float> skips_, hiddens_, logits_;     // [streams, skip | hidden | parameters]
     Buffer<Value> rectified_skips_, rectified_hiddens_;
     Buffer<double> probabilities_;

@@ -88,16 +88,16 @@ def pack(backbone: WaveNet, lanes: int, precision: torch.dtype) -> Packed:
         vector(backbone.input_layer.taps.bias, channels)
     stack = backbone.stack
     for layer in stack.residual_layers():
-        for tap in layer.dilated.weight.unflatten(1, (backbone.kernel_size, -1)).unbind(1):
-            matrix(padding.gates(tap.T).T, 2 * gated, channels)
+        taps = layer.dilated.weight.unflatten(1, (backbone.kernel_size, -1))
+        matrix(padding.gates(padding.pad(taps, channels).flatten(1).T).T, 2 * gated, backbone.kernel_size * channels)
         if layer.projection is not None:
             matrix(layer.projection.weight, channels, gated)
             vector(layer.projection.bias, channels)
     if stack.skip is not None:
-        for part in stack.skip.weight.split(backbone.gate_channels // 2, dim=1):
-            matrix(part, padding.skip, gated)
+        layers = stack.skip.weight.unflatten(1, (len(backbone.dilations), -1))
+        matrix(padding.pad(layers, gated).flatten(1), padding.skip, len(backbone.dilations) * gated)
     vector(None if stack.skip is None else stack.skip.bias, padding.skip)
-    hidden, output = backbone.head[1], backbone.head[3]
+    hidden, output = backbone.head_layers()
     matrix(hidden.weight, padding.hidden, padding.skip)
     vector(hidden.bias, padding.hidden)
     matrix(output.weight, padding.parameters, padding.hidden)

@@ -4,9 +4,11 @@
 // weights of all its outputs. One pass over a panel then reads memory in order. Products of bfloat16 take inputs in
 // pairs, as the CPU's instruction does.
 //
-// Every output is the sum over the two halves of its inputs, each summed in order, whatever the number of rows and
-// whichever thread computes it: this is what makes the samples of a stream independent of the streams beside it.
+// Every output is one sum in the order of the inputs, which goes on from what stands in y, whatever the number of rows
+// and whichever thread computes it: this is what makes the samples of a stream independent of the streams beside it.
 #pragma once
+
+#include <algorithm>
 
 #if defined(__AVX512BF16__)
 #include <immintrin.h>
@@ -63,41 +65,31 @@ struct Rows {
     Rows from(int row) const { return {data + row * stride, stride}; }
 };
 
-template <class P, int ROWS, int VECTORS>
-inline void multiply_tile(const typename P::Value* weights, int in, Rows<const typename P::Value> x, float* const* y) {
+// y += W x for some rows and for vectors of outputs in `PANELS` panels, `panel_size` weights apart.
+template <class P, int ROWS, int VECTORS, int PANELS = 1>
+inline void multiply_tile(const typename P::Value* weights, int64_t panel_size, int inputs,
+                          Rows<const typename P::Value> x, Rows<float> y) {
     constexpr int STEP = VECTORS * LANES * P::GROUP;
-    const int half = in / P::GROUP / 2;
-    const auto add = [&](Floats(&sum)[ROWS][VECTORS]) {
-        for (int r = 0; r < ROWS; r++)
-            for (int v = 0; v < VECTORS; v++) store(y[r] + v * LANES, load<Floats>(y[r] + v * LANES) + sum[r][v]);
-    };
-    const auto multiply = [&](Floats(&sum)[ROWS][VECTORS], int k) __attribute__((always_inline)) {
-        const auto* row = weights + int64_t(k) * STEP;
+    Floats sum[ROWS][PANELS][VECTORS];
+    for (int r = 0; r < ROWS; r++)
+        for (int p = 0; p < PANELS; p++)
+            for (int v = 0; v < VECTORS; v++) sum[r][p][v] = load<Floats>(y[r] + p * PANEL + v * LANES);
+    for (int k = 0; k < inputs / P::GROUP; k++)
 #pragma GCC unroll 8
         for (int r = 0; r < ROWS; r++)
+#pragma GCC unroll 2
+            for (int p = 0; p < PANELS; p++)
 #pragma GCC unroll 4
-            for (int v = 0; v < VECTORS; v++)
-                sum[r][v] = P::multiply_add(sum[r][v], row + v * LANES * P::GROUP, x[r] + k * P::GROUP);
-    };
-    if constexpr (ROWS * VECTORS < 8) {
-        // Both halves at once: few sums would wait for one another.
-        Floats first[ROWS][VECTORS] = {}, second[ROWS][VECTORS] = {};
-        for (int k = 0; k < half; k++) {
-            multiply(first, k);
-            multiply(second, half + k);
-        }
-        add(first);
-        add(second);
-    } else {
-        for (int part = 0; part < 2; part++) {
-            Floats sum[ROWS][VECTORS] = {};
-            for (int k = part * half; k < (part + 1) * half; k++) multiply(sum, k);
-            add(sum);
-        }
-    }
+                for (int v = 0; v < VECTORS; v++)
+                    sum[r][p][v] = P::multiply_add(
+                        sum[r][p][v], weights + p * panel_size + int64_t(k) * STEP + v * LANES * P::GROUP,
+                        x[r] + k * P::GROUP);
+    for (int r = 0; r < ROWS; r++)
+        for (int p = 0; p < PANELS; p++)
+            for (int v = 0; v < VECTORS; v++) store(y[r] + p * PANEL + v * LANES, sum[r][p][v]);
 }
 
-// A packed matrix. `in` and `out` are multiples of LANES, so that both halves of the inputs are whole.
+// A packed matrix. `in` and `out` are multiples of LANES.
 template <class P>
 struct Matrix {
     using Value = typename P::Value;
@@ -106,34 +98,43 @@ struct Matrix {
 
     int panels() const { return (out + PANEL - 1) / PANEL; }
 
-    // y += W x for the outputs of panels first to last - 1.
-    void multiply_add(Rows<const Value> x, Rows<float> y, int rows, int first, int last) const {
-        for (int panel = first; panel < last; panel++) {
-            const Value* at = weights + int64_t(panel) * PANEL * in;
+    // y += W x over `inputs` inputs from the one that is called `from`, for the outputs of panels first to last - 1.
+    void multiply_add(Rows<const Value> x, Rows<float> y, int rows, int from, int inputs, int first, int last) const {
+        const int64_t panel_size = int64_t(PANEL) * in;
+        for (int panel = first; panel < last;) {
             const int vectors = std::min(PANEL, out - panel * PANEL) / LANES;
+            const Value* at = weights + panel * panel_size + int64_t(from) * vectors * LANES;
+            const Rows<float> to{y.data + panel * PANEL, y.stride};
+            // Sums of one row in one panel would wait for one another: two panels have twice as many.
+            if (rows == 1 && panel + 1 < last && out >= (panel + 2) * PANEL) {
+                multiply_tile<P, 1, PANEL_VECTORS, 2>(at, panel_size, inputs, x, to);
+                panel += 2;
+                continue;
+            }
             for (int row = 0; row < rows;) {
                 const int tiles = (rows - row + MAX_ROWS - 1) / MAX_ROWS;
                 const int count = (rows - row + tiles - 1) / tiles;
-                float* to[MAX_ROWS];
-                for (int r = 0; r < count; r++) to[r] = y[row + r] + panel * PANEL;
-                dispatch<MAX_ROWS>(count, vectors, at, x.from(row), to);
+                dispatch<MAX_ROWS>(count, vectors, at, inputs, x.from(row), to.from(row));
                 row += count;
             }
+            panel++;
         }
     }
 
-    void multiply_add(Rows<const Value> x, Rows<float> y, int rows) const { multiply_add(x, y, rows, 0, panels()); }
+    void multiply_add(Rows<const Value> x, Rows<float> y, int rows, int from, int inputs) const {
+        multiply_add(x, y, rows, from, inputs, 0, panels());
+    }
 
 private:
     template <int ROWS>
-    void dispatch(int rows, int vectors, const Value* at, Rows<const Value> x, float* const* y) const {
+    static void dispatch(int rows, int vectors, const Value* at, int inputs, Rows<const Value> x, Rows<float> y) {
         if constexpr (ROWS > 0) {
-            if (rows != ROWS) return dispatch<ROWS - 1>(rows, vectors, at, x, y);
+            if (rows != ROWS) return dispatch<ROWS - 1>(rows, vectors, at, inputs, x, y);
             switch (vectors) {
-                case 4: return multiply_tile<P, ROWS, 4>(at, in, x, y);
-                case 3: return multiply_tile<P, ROWS, 3>(at, in, x, y);
-                case 2: return multiply_tile<P, ROWS, 2>(at, in, x, y);
-                default: return multiply_tile<P, ROWS, 1>(at, in, x, y);
+                case 4: return multiply_tile<P, ROWS, 4>(at, 0, inputs, x, y);
+                case 3: return multiply_tile<P, ROWS, 3>(at, 0, inputs, x, y);
+                case 2: return multiply_tile<P, ROWS, 2>(at, 0, inputs, x, y);
+                default: return multiply_tile<P, ROWS, 1>(at, 0, inputs, x, y);
             }
         }
     }

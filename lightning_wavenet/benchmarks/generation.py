@@ -1,0 +1,233 @@
+"""How fast the sampling engines are, on one net, in one run.
+
+Every measurement runs in a process of its own, so that its peak memory is its own, and rounds go through all engines in
+turn, so that a machine that slows down slows all of them.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import platform
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from lightning_wavenet.backbone import TransposedUpsampling, WaveNet
+from lightning_wavenet.sampling import Sampler, Stream, native
+
+SAMPLE_RATE = 16_000
+"""Of all nets here (Hz)."""
+TIMED_CHUNKS = 3
+"""At least so many chunks are timed."""
+
+
+def paper() -> WaveNet:
+    """The net that most reproductions call the paper's: 30 layers, 64 residual, 128 gate, 256 skip channels."""
+    return WaveNet()
+
+
+def deep_voice_20() -> WaveNet:
+    """Deep Voice's smallest: 20 layers, 32 residual and 128 skip channels (arXiv 1702.07825, section 3.5)."""
+    return WaveNet("1..512 x2", residual_channels=32, gate_channels=64, skip_channels=128, head_channels=128)
+
+
+def deep_voice_40() -> WaveNet:
+    """Deep Voice's largest: 40 layers, 64 residual and 256 skip channels."""
+    return WaveNet("1..512 x4")
+
+
+def tts() -> WaveNet:
+    """`paper`, conditioned on 80 channels every 5 ms that learned upsampling brings to the sample rate."""
+    return WaveNet(upsampling=TransposedUpsampling(frame_channels=80, strides=(8, 10), channels=80))
+
+
+NETS: dict[str, Callable[[], WaveNet]] = {
+    "paper": paper,
+    "deepvoice-20-32-128": deep_voice_20,
+    "deepvoice-40-64-256": deep_voice_40,
+    "tts": tts,
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is measured.
+
+    Attributes:
+        net: One of `NETS`.
+        engine: Sampling engine.
+        precision: Of weights and products.
+        batch: Streams side by side.
+        threads: Of the CPU.
+    """
+
+    net: str
+    engine: Literal["eager", "native", "cuda"]
+    precision: Literal["float32", "bfloat16"]
+    batch: int
+    threads: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """A case and its figures, medians over all rounds.
+
+    Attributes:
+        net: One of `NETS`.
+        engine: Sampling engine.
+        precision: Of weights and products.
+        batch: Streams side by side.
+        threads: Of the CPU.
+        samples_per_second: In all streams.
+        samples_per_second_per_stream: In each of them.
+        rtf: Seconds of compute a second of audio, of all streams together.
+        first_sample_seconds: From the request to the first sample of every stream.
+        peak_memory_mb: Of the process (MB); on a GPU what PyTorch allocated there.
+        extra_memory_mb: Of that, what generation added to the process with its net.
+        device: CPU or GPU.
+    """
+
+    net: str
+    engine: str
+    precision: str
+    batch: int
+    threads: int
+    samples_per_second: float
+    samples_per_second_per_stream: float
+    rtf: float
+    first_sample_seconds: float
+    peak_memory_mb: float
+    extra_memory_mb: float
+    device: str
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What one round found of a case."""
+
+    samples_per_second: list[float]
+    first_sample_seconds: float
+    peak_memory_mb: float
+    extra_memory_mb: float
+
+
+def cases(net: str, engines: Sequence[str], batches: Sequence[int], threads: Sequence[int]) -> list[Case]:
+    """Every engine in every precision that this machine has, with every batch size and number of threads."""
+    found = []
+    library = native.load()
+    for batch in batches:
+        for count in threads:
+            if "eager" in engines:
+                found.append(Case(net, "eager", "float32", batch, count))
+            if "native" in engines and isinstance(library, native.Library):
+                found.append(Case(net, "native", "float32", batch, count))
+                if library.bfloat16:
+                    found.append(Case(net, "native", "bfloat16", batch, count))
+        if "cuda" in engines and torch.cuda.is_available():
+            found.append(Case(net, "cuda", "float32", batch, threads[0]))
+            if torch.cuda.is_bf16_supported():
+                found.append(Case(net, "cuda", "bfloat16", batch, threads[0]))
+    return found
+
+
+def run(wanted: Sequence[Case], seconds: float, rounds: int) -> Iterator[list[Row]]:
+    """Measures.
+
+    Args:
+        wanted: The cases.
+        seconds: For how long a round generates at least, after warming up (s).
+        rounds: How often every case is measured.
+
+    Yields:
+        After every measurement the rows so far, medians over their rounds.
+    """
+    context = multiprocessing.get_context("spawn")
+    measurements: dict[Case, list[Measurement]] = {}
+    for _ in range(rounds):
+        for case in wanted:
+            with ProcessPoolExecutor(max_workers=1, mp_context=context) as process:
+                measurements.setdefault(case, []).append(process.submit(measure, case, seconds).result())
+            yield [_row(case, found) for case, found in measurements.items()]
+
+
+def measure(case: Case, seconds: float) -> Measurement:
+    """Measures one case once, in this process."""
+    torch.set_num_threads(case.threads)
+    torch.manual_seed(0)
+    net = NETS[case.net]().eval()
+    if case.engine == "cuda":
+        net.cuda()
+    sampler = Sampler(net, case.engine, case.precision)
+    streams = [_stream(net, seed) for seed in range(case.batch)]
+    before = _peak_memory_mb(case)
+
+    began = time.perf_counter()
+    next(sampler.stream(streams, chunk=1))
+    first = time.perf_counter() - began
+
+    chunk = SAMPLE_RATE // 10
+    chunks = sampler.stream(streams, chunk)
+    next(chunks)
+    rates: list[float] = []
+    spent = 0.0
+    while spent < seconds or len(rates) < TIMED_CHUNKS:
+        began = time.perf_counter()
+        try:
+            next(chunks)
+        except StopIteration:
+            chunks = sampler.stream(streams, chunk)
+            next(chunks)
+            continue
+        elapsed = time.perf_counter() - began
+        rates.append(chunk * case.batch / elapsed)
+        spent += elapsed
+    peak = _peak_memory_mb(case)
+    return Measurement(rates, first, peak, peak - before)
+
+
+def _stream(net: WaveNet, seed: int) -> Stream:
+    """A minute out of silence, with random conditions."""
+    samples = 60 * SAMPLE_RATE
+    if net.upsampling is None:
+        return Stream(samples, seed)
+    generator = torch.Generator().manual_seed(seed)
+    frames = torch.randn(net.upsampling.frame_channels, samples // net.upsampling.hop, generator=generator)
+    return Stream(samples, seed, frames=frames)
+
+
+def _peak_memory_mb(case: Case) -> float:
+    if case.engine == "cuda":
+        return torch.cuda.max_memory_allocated() / 1e6
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+
+
+def _row(case: Case, found: list[Measurement]) -> Row:
+    rate = statistics.median(rate for measurement in found for rate in measurement.samples_per_second)
+    return Row(
+        **asdict(case),
+        samples_per_second=rate,
+        samples_per_second_per_stream=rate / case.batch,
+        rtf=SAMPLE_RATE / rate,
+        first_sample_seconds=statistics.median(measurement.first_sample_seconds for measurement in found),
+        peak_memory_mb=statistics.median(measurement.peak_memory_mb for measurement in found),
+        extra_memory_mb=statistics.median(measurement.extra_memory_mb for measurement in found),
+        device=torch.cuda.get_device_name() if case.engine == "cuda" else cpu_name(),
+    )
+
+
+def cpu_name() -> str:
+    """What the CPU calls itself, and what PyTorch uses of it."""
+    description = Path("/proc/cpuinfo")
+    lines = description.read_text().splitlines() if description.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    name = names[0] if names else platform.processor() or platform.machine()
+    return f"{name}, {torch.backends.cpu.get_cpu_capability()}"

@@ -1,0 +1,111 @@
+"""`wavenet benchmark generate`: the engines against one another on this machine."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from jsonargparse import ArgumentParser
+
+from lightning_wavenet.cli.parsing import PARSER, add_overwrite
+from lightning_wavenet.errors import RequestError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from lightning_wavenet.benchmarks.generation import Row
+
+
+def main(arguments: list[str]) -> None:
+    """Parses the options and measures."""
+    parser = ArgumentParser(prog="wavenet benchmark", description="Measures speed on this machine.", **PARSER)
+    verbs = parser.add_subcommands(dest="verb", metavar="VERB")
+    verb = ArgumentParser(
+        description="Runs the sampling engines against one another on one net with random weights, at 16 kHz.", **PARSER
+    )
+    verb.add_function_arguments(generate, skip={"overwrite"})
+    add_overwrite(verb, "replace the JSON file if it exists")
+    verbs.add_subcommand("generate", verb, help="samples a second of the sampling engines")
+    options = parser.parse_args(arguments)
+    generate(**vars(options.generate))
+
+
+def generate(
+    net: Literal["paper", "deepvoice-20-32-128", "deepvoice-40-64-256", "tts"] = "paper",
+    engines: list[Literal["eager", "native", "cuda"]] | None = None,
+    batch: list[int] | None = None,
+    threads: list[int] | None = None,
+    seconds: float = 3.0,
+    rounds: int = 3,
+    json: Path | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Measures the engines in every precision that this machine has.
+
+    Args:
+        net: "paper" (30 layers, 64 residual, 128 gate, 256 skip channels), "deepvoice-LAYERS-RESIDUAL-SKIP", or "tts"
+            (paper with local conditioning).
+        engines: For example [eager,native]; by default all that this machine has.
+        batch: Streams side by side, for example [1,16]; by default 1 and 16.
+        threads: Of the CPU, for example [1,2]; by default as many as PyTorch takes.
+        seconds: How long every measurement generates at least (s).
+        rounds: How often everything is measured; the figures are medians.
+        json: Write the rows here too.
+        overwrite: Whether that file may be replaced.
+
+    Raises:
+        RequestError: The options do not fit this machine, or the file exists.
+    """
+    import torch
+    from rich.console import Console
+    from rich.live import Live
+
+    from lightning_wavenet.benchmarks import generation
+
+    batch, threads = batch or [1, 16], threads or [torch.get_num_threads()]
+    if min(*batch, *threads, rounds) < 1 or seconds <= 0:
+        raise RequestError("batch, threads, rounds and seconds must be positive")
+    if json is not None and json.exists() and not overwrite:
+        raise RequestError(f"{json} exists: choose another --json, or say --overwrite")
+    if json is not None and not json.absolute().parent.is_dir():
+        raise RequestError(f"the folder of {json} does not exist")
+    cases = generation.cases(net, engines or ["eager", "native", "cuda"], batch, threads)
+    if not cases:
+        raise RequestError(f"this machine has none of the engines {', '.join(engines or [])}")
+    rows: list[Row] = []
+    console = Console(width=None if Console().is_terminal else 120)
+    with Live(console=console, transient=True) as live:
+        for rows in generation.run(cases, seconds, rounds):
+            live.update(_table(rows))
+    console.print(_table(rows))
+    if json is not None:
+        _write(json, rows)
+
+
+def _table(rows: list[Row]) -> Table:
+    from rich.table import Table
+
+    table = Table(title=f"{rows[0].net} at 16 kHz, {', '.join(dict.fromkeys(row.device for row in rows))}")
+    for name in ("engine", "precision"):
+        table.add_column(name)
+    for name in ("batch", "threads", "samples/s", "a stream", "RTF", "x eager", "first (s)", "peak MB", "extra MB"):
+        table.add_column(name, justify="right")
+    eager = {(row.batch, row.threads): row.samples_per_second for row in rows if row.engine == "eager"}
+    for row in rows:
+        reference = eager.get((row.batch, row.threads))
+        table.add_row(
+            *(row.engine, row.precision, str(row.batch), str(row.threads)),
+            *(f"{row.samples_per_second:,.0f}", f"{row.samples_per_second_per_stream:,.0f}", f"{row.rtf:.3f}"),
+            "" if reference is None else f"{row.samples_per_second / reference:.1f}",
+            *(f"{row.first_sample_seconds:.3f}", f"{row.peak_memory_mb:,.0f}", f"{row.extra_memory_mb:,.0f}"),
+        )
+    return table
+
+
+def _write(path: Path, rows: list[Row]) -> None:
+    text = json.dumps([asdict(row) for row in rows], indent=2)
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(text + "\n")
+    part.replace(path)

@@ -1,0 +1,165 @@
+"""The engine for GPUs: a cached step over buffers that never move, replayed as CUDA graphs over blocks of samples.
+
+A step in PyTorch is hundreds of small kernels, whose launches take far longer than they run. A graph launches those of
+a whole block at once. What a step can do for all layers at once it does so: past taps are read by one gather and
+multiplied by one batched product before the layers begin, since they are known by then.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lightning_wavenet.sampling.session import Start
+
+BLOCK = 32
+"""Samples that one graph generates; a rest is generated one by one."""
+
+
+class CudaSession:
+    """A session of CUDA graphs; the weights are copied when it begins.
+
+    On a device without graphs the same steps run one after another, slowly: so much can be tested anywhere.
+
+    Args:
+        start: Where it begins.
+        precision: "bfloat16" rounds weights and products; the signal between the layers stays float32.
+    """
+
+    def __init__(self, start: Start, precision: Literal["float32", "bfloat16"]) -> None:
+        backbone = start.backbone
+        stack, layers = backbone.stack, backbone.stack.residual_layers()
+        self.device = start.context.device
+        self.dtype = getattr(torch, precision)
+        self.distribution = backbone.distribution
+        self.temperature, self.top_p = start.temperature, start.top_p
+        self.local = start.local
+        self.done = 0
+        streams = len(start.context)
+        self.rows = torch.arange(streams, device=self.device)
+
+        channels, width = backbone.residual_channels, (backbone.kernel_size - 1) * backbone.residual_channels
+        self.past_weights = self._copy(torch.stack([layer.dilated.weight[:, :width].T for layer in layers]))
+        self.present_weights = [self._copy(layer.dilated.weight[:, width:]) for layer in layers]
+        self.projections = [self._copy_of(layer.projection) for layer in layers]
+        self.skip = self._copy_of(stack.skip)
+        self.head = [(self._copy(layer.weight), self._copy(layer.bias)) for layer in backbone.head_layers()]
+        self.input_layer = copy.deepcopy(backbone.input_layer)
+        biases = [layer.dilated.bias if layer.dilated.bias is not None else 0.0 for layer in layers]
+        terms = [torch.zeros(streams, backbone.gate_channels, device=self.device) + bias for bias in biases]
+        self.fixed_terms = torch.stack(
+            [term if extra is None else term + extra for term, extra in zip(terms, start.global_terms(), strict=True)]
+        )
+        local = [layer.local.weight for layer in layers if layer.local is not None]
+        self.local_weights = torch.cat(local) if local else None
+
+        # The rings of all layers lie one after another; offsets are those of the taps, oldest first.
+        inputs = start.layer_inputs()
+        self.rings = torch.cat([past.transpose(0, 1) for past in inputs]).to(self.dtype)
+        reaches = torch.tensor([layer.reach for layer in layers], device=self.device).unsqueeze(1)
+        self.reaches, self.bases = reaches, reaches.cumsum(0) - reaches
+        dilations = torch.tensor(backbone.dilations, device=self.device).unsqueeze(1)
+        self.offsets = dilations * torch.arange(backbone.kernel_size - 1, device=self.device)
+        self.position = torch.zeros(1, dtype=torch.long, device=self.device)
+        self.present = torch.zeros(len(layers), streams, channels, dtype=self.dtype, device=self.device)
+        self.recent = start.context[:, -backbone.input_kernel_size :].clone()
+        self.uniforms = torch.zeros(streams, BLOCK, dtype=torch.float64, device=self.device)
+        self.codes = torch.zeros(streams, BLOCK, dtype=torch.long, device=self.device)
+        # Of each step in a block [steps, layers, B, G]; all steps share one where no condition changes.
+        self.terms = self.fixed_terms.unsqueeze(0)
+        if self.local is not None:
+            self.terms = self.terms.repeat(BLOCK, 1, 1, 1)
+        self.replays: dict[int, Callable[[], None]] = {}
+
+    def run(self, uniforms: Tensor) -> Tensor:
+        """Generates n samples of every stream: float64 `[B, n]` in [0, 1) to codes int64 `[B, n]`."""
+        blocks, start, steps = [], 0, uniforms.shape[1]
+        uniforms = uniforms.to(self.device)
+        while start < steps:
+            size = BLOCK if steps - start >= BLOCK else 1
+            self.uniforms[self.rows, :size] = uniforms[:, start : start + size]
+            if self.local is not None and self.local_weights is not None:
+                local = self.local.between(self.done, self.done + size) @ self.local_weights.T
+                by_layer = local.unflatten(2, (len(self.present), -1)).permute(1, 2, 0, 3)
+                self.terms[:size, :, self.rows] = by_layer + self.fixed_terms[:, self.rows]
+            if size not in self.replays:
+                self.replays[size] = self._capture(size)
+            self.replays[size]()
+            blocks.append(self.codes[self.rows, :size])
+            self.done += size
+            start += size
+        return torch.cat(blocks, dim=1)
+
+    def keep(self, rows: Tensor) -> None:
+        """Drops all streams but those at the given rows, int64 `[kept]`.
+
+        Their rows go on being computed, which costs a GPU less than graphs of another size.
+        """
+        self.rows = self.rows[rows.to(self.device)]
+        if self.local is not None:
+            self.local.keep(rows)
+
+    def _copy(self, weight: Tensor) -> Tensor:
+        # A copy also where the type stays: the graph reads it where it lies, whatever becomes of the backbone.
+        return weight.detach().to(self.dtype, copy=True)
+
+    def _copy_of(self, layer: nn.Linear | None) -> tuple[Tensor, Tensor | None] | None:
+        """Weight and bias."""
+        if layer is None:
+            return None
+        return self._copy(layer.weight), None if layer.bias is None else self._copy(layer.bias)
+
+    def _capture(self, steps: int) -> Callable[[], None]:
+        """What generates the next steps of the buffers: a graph's replay, or the steps themselves without a GPU."""
+
+        def block() -> None:
+            for step in range(steps):
+                self._step(step)
+
+        if self.device.type != "cuda":
+            return block
+        state = (self.rings, self.position, self.recent)
+        saved = [buffer.clone() for buffer in state]
+        # Libraries allocate at their first calls, which a capture forbids: the first block runs aside, and is undone.
+        aside = torch.cuda.Stream(self.device)
+        aside.wait_stream(torch.cuda.current_stream(self.device))
+        with torch.cuda.stream(aside):
+            block()
+        torch.cuda.current_stream(self.device).wait_stream(aside)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            block()
+        for buffer, value in zip(state, saved, strict=True):
+            buffer.copy_(value)
+        return graph.replay
+
+    def _step(self, step: int) -> None:
+        """Generates one sample of every stream, in place."""
+        x = self.input_layer(self.recent)[:, 0].float()
+        # [layers, taps, B, C], read before the present input takes the oldest one's place.
+        past = self.rings[self.bases + (self.position + self.offsets) % self.reaches]
+        gates = torch.bmm(past.permute(0, 2, 1, 3).flatten(2), self.past_weights)
+        gates = gates.float() + self.terms[step if self.local is not None else 0]
+        gated, projected = [], []
+        for index, (weight, projection) in enumerate(zip(self.present_weights, self.projections, strict=True)):
+            self.present[index] = x
+            filtered, gate = (gates[index] + F.linear(self.present[index], weight)).chunk(2, dim=-1)
+            z = (torch.tanh(filtered) * torch.sigmoid(gate)).to(self.dtype)
+            gated.append(z)
+            if projection is not None:
+                projected.append(F.linear(z, *projection))
+                x = x + projected[-1]
+        self.rings.index_copy_(0, (self.bases + self.position % self.reaches).flatten(), self.present)
+        skips = torch.stack(projected).sum(0) if self.skip is None else F.linear(torch.cat(gated, dim=-1), *self.skip)
+        (hidden, hidden_bias), (output, output_bias) = self.head
+        parameters = F.linear(F.relu(F.linear(F.relu(skips), hidden, hidden_bias)), output, output_bias)
+        uniforms = self.uniforms[:, step]
+        code = self.distribution.sample(parameters.float(), uniforms, self.temperature, self.top_p)
+        self.codes[:, step] = code
+        self.recent.copy_(torch.cat([self.recent[:, 1:], code.unsqueeze(1)], dim=1))
+        self.position += 1
