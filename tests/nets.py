@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from lightning_wavenet.backbone import RepeatUpsampling, TransposedUpsampling, WaveNet
-from lightning_wavenet.sampling import Stream
+from lightning_wavenet.sampling import Stream, native
 from lightning_wavenet.sampling.session import local_condition
+
+needs_native = pytest.mark.skipif(isinstance(native.load(), str), reason=f"no native engine: {native.load()}")
 
 KINDS = {
     "plain": {},

@@ -2,12 +2,19 @@ import dataclasses
 
 import pytest
 import torch
-from nets import KINDS, build, generate_naively, stream_for, teacher_forced
+from nets import KINDS, build, generate_naively, needs_native, stream_for, teacher_forced
 
 from lightning_wavenet.errors import RequestError
 from lightning_wavenet.sampling import Sampler, Stream
 from lightning_wavenet.sampling.eager import EagerSession
-from lightning_wavenet.sampling.session import local_condition
+from lightning_wavenet.sampling.session import LocalCondition, Start
+
+ENGINES = ["eager", pytest.param("native", marks=needs_native)]
+
+
+def exact(net, engine, **options):
+    """A sampler in float32."""
+    return Sampler(net, engine, "float32", **options)
 
 
 def encoded(net, waveform):
@@ -16,10 +23,11 @@ def encoded(net, waveform):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("prime", [None, 7, 60])
-def test_cached_generation_is_naive_generation(kind, prime):
+@pytest.mark.parametrize("engine", ENGINES)
+def test_cached_generation_is_naive_generation(kind, prime, engine):
     net = build(kind)
     stream = stream_for(net, samples=150, seed=3, prime=prime)
-    codes = encoded(net, Sampler(net).generate([stream])[0])
+    codes = encoded(net, exact(net, engine).generate([stream])[0])
     assert len(codes.unique()) > 10
     assert torch.equal(codes, generate_naively(net, stream))
 
@@ -32,21 +40,21 @@ def test_cached_logits_are_those_of_the_whole_forward_pass(kind):
     field = net.receptive_field
     history = torch.cat([torch.full((field,), 128), encoded(net, stream.prime)])[-field:]
     vector = None if stream.vector is None else stream.vector.unsqueeze(0)
-    local = None if stream.frames is None else local_condition(net, stream.frames, 34 - field, 113)
+    prime = stream.prime_samples
+    conditions = None if stream.frames is None else LocalCondition(net, [stream.frames], [prime])
     with torch.inference_mode():
-        session = EagerSession(
-            net, history.unsqueeze(0), vector, None if local is None else local[:, : field - 1], 1, 1
-        )
+        session = EagerSession(Start(net, history.unsqueeze(0), vector, conditions))
         logits = []
         for step in range(80):
-            logits.append(session.predict(None if local is None else local[:, field - 1 + step]))
+            logits.append(session.predict(None if conditions is None else conditions.between(step, step + 1)[:, 0]))
             session.recent = torch.cat([session.recent[:, 1:], codes[None, step : step + 1]], dim=1)
     torch.testing.assert_close(torch.cat(logits), teacher_forced(net, stream, codes), atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("chunk", [1, 17, 1000])
-def test_streams_of_mixed_lengths_and_primes_are_those_generated_alone(kind, chunk):
+@pytest.mark.parametrize("engine", ENGINES)
+def test_streams_of_mixed_lengths_and_primes_are_those_generated_alone(kind, chunk, engine):
     net = build(kind)
     streams = [
         stream_for(net, samples=90, seed=1),
@@ -54,24 +62,26 @@ def test_streams_of_mixed_lengths_and_primes_are_those_generated_alone(kind, chu
         stream_for(net, samples=0, seed=3),
         stream_for(net, samples=120, seed=4, prime=200),
     ]
-    together = Sampler(net).generate(streams, chunk=chunk)
+    together = exact(net, engine).generate(streams, chunk=chunk)
     assert [len(clip) for clip in together] == [90, 31, 0, 120]
     for stream, clip in zip(streams, together, strict=True):
-        assert torch.equal(clip, Sampler(net).generate([stream])[0])
+        assert torch.equal(clip, exact(net, engine).generate([stream])[0])
 
 
-def test_stream_yields_chunks_of_the_size_asked_for():
+@pytest.mark.parametrize("engine", ENGINES)
+def test_stream_yields_chunks_of_the_size_asked_for(engine):
     net = build()
     streams = [stream_for(net, samples=100, seed=1), stream_for(net, samples=45, seed=2)]
-    chunks = list(Sampler(net).stream(streams, chunk=30))
+    chunks = list(exact(net, engine).stream(streams, chunk=30))
     assert [[len(part) for part in chunk] for chunk in chunks] == [[30, 30], [30, 15], [30, 0], [10, 0]]
-    whole = Sampler(net).generate(streams)
+    whole = exact(net, engine).generate(streams)
     assert torch.equal(torch.cat([chunk[0] for chunk in chunks]), whole[0])
 
 
-def test_seed_decides_the_draws():
+@pytest.mark.parametrize("engine", ENGINES)
+def test_seed_decides_the_draws(engine):
     net = build()
-    first, again, other = Sampler(net).generate([Stream(200, seed=5), Stream(200, seed=5), Stream(200, seed=6)])
+    first, again, other = exact(net, engine).generate([Stream(200, seed=5), Stream(200, seed=5), Stream(200, seed=6)])
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
 
@@ -95,21 +105,23 @@ def build_without_seeding():
     return net
 
 
-def test_weights_changed_after_a_generation_are_seen():
+@pytest.mark.parametrize("engine", ENGINES)
+def test_weights_changed_after_a_generation_are_seen(engine):
     net = build()
-    sampler = Sampler(net)
+    sampler = exact(net, engine)
     sampler.generate([Stream(20)])
     other = build(seed=9)
     net.load_state_dict(other.state_dict())
-    assert torch.equal(sampler.generate([Stream(100)])[0], Sampler(other).generate([Stream(100)])[0])
+    assert torch.equal(sampler.generate([Stream(100)])[0], exact(other, engine).generate([Stream(100)])[0])
 
 
-def test_temperature_and_top_p_reach_the_draws():
+@pytest.mark.parametrize("engine", ENGINES)
+def test_temperature_and_top_p_reach_the_draws(engine):
     net = build()
     stream = Stream(300, seed=1)
-    plain = encoded(net, Sampler(net).generate([stream])[0])
-    cold = encoded(net, Sampler(net, temperature=0.01).generate([stream])[0])
-    narrow = encoded(net, Sampler(net, top_p=1e-6).generate([stream])[0])
+    plain = encoded(net, exact(net, engine).generate([stream])[0])
+    cold = encoded(net, exact(net, engine, temperature=0.01).generate([stream])[0])
+    narrow = encoded(net, exact(net, engine, top_p=1e-6).generate([stream])[0])
     # Both limits are the most probable code at every step.
     greedy = teacher_forced(net, stream, narrow).argmax(-1)
     assert torch.equal(narrow, greedy)
@@ -117,14 +129,15 @@ def test_temperature_and_top_p_reach_the_draws():
     assert not torch.equal(plain, narrow)
 
 
-def test_prime_is_continued_and_not_repeated():
+@pytest.mark.parametrize("engine", ENGINES)
+def test_prime_is_continued_and_not_repeated(engine):
     net = build()
     recording = torch.rand(100) - 0.5
-    with_prime = Sampler(net).generate([Stream(50, seed=1, prime=recording)])[0]
+    with_prime = exact(net, engine).generate([Stream(50, seed=1, prime=recording)])[0]
     # Only the receptive field of the prime matters.
     tail = recording[-net.receptive_field :]
-    assert torch.equal(with_prime, Sampler(net).generate([Stream(50, seed=1, prime=tail)])[0])
-    assert not torch.equal(with_prime, Sampler(net).generate([Stream(50, seed=1)])[0])
+    assert torch.equal(with_prime, exact(net, engine).generate([Stream(50, seed=1, prime=tail)])[0])
+    assert not torch.equal(with_prime, exact(net, engine).generate([Stream(50, seed=1)])[0])
 
 
 def test_requests_that_do_not_fit_the_net_are_refused():
@@ -141,3 +154,46 @@ def test_requests_that_do_not_fit_the_net_are_refused():
         Sampler(conditioned, temperature=0)
     with pytest.raises(RequestError, match="top_p"):
         Sampler(conditioned, top_p=1.5)
+
+
+def test_engines_and_precisions_that_do_not_fit_are_refused():
+    net = build()
+    with pytest.raises(RequestError, match="cuda engine needs the net on a GPU; it is on cpu"):
+        Sampler(net, "cuda").generate([Stream(1)])
+    with pytest.raises(RequestError, match="eager engine cannot generate in bfloat16"):
+        Sampler(net, "eager", "bfloat16").generate([Stream(1)])
+
+
+@needs_native
+def test_auto_takes_what_fits():
+    net = build()
+    assert Sampler(net).engine.name == "native"
+    assert Sampler(net, precision="float32").engine.precision == "float32"
+    assert Sampler(net, "eager").engine == ("eager", "float32")
+    double = build().double()
+    assert Sampler(double).engine.name == "eager"
+    with pytest.raises(RequestError, match="float32 weights, and the net's are float64"):
+        Sampler(double, "native").generate([Stream(1)])
+
+
+def test_a_stream_may_be_left_unfinished():
+    chunks = Sampler(build()).stream([Stream(1_000)], chunk=10)
+    next(chunks)
+    # The caller's own operations between chunks are not in inference mode.
+    weight = torch.ones(1, requires_grad=True)
+    (weight * 2).backward()
+    assert weight.grad.item() == 2
+    chunks.close()
+
+
+def test_held_conditions_are_the_upsampled_ones():
+    for kind in ("local, transposed", "local, repeated", "global and local"):
+        net = build(kind)
+        clips = [stream_for(net, samples=100, seed=seed, prime=prime) for seed, prime in ((0, None), (1, 7), (2, 33))]
+        condition = LocalCondition(net, [clip.frames for clip in clips], [clip.prime_samples for clip in clips])
+        for start, stop in ((0, 100), (3, 4), (17, 62), (-20, 5)):
+            rows, index = condition.held(start, stop)
+            expected = condition.between(start, stop)
+            assert torch.equal(torch.stack([row[at] for row, at in zip(rows, index, strict=True)]), expected)
+            if kind == "local, repeated":
+                assert rows.shape[1] <= -(-(stop - start) // 20) + 1

@@ -23,7 +23,7 @@ class Shape(ctypes.Structure):
         (name, c_int32)
         for name in (
             *("layers", "kernel_size", "channels", "gated", "skip", "hidden", "parameters"),
-            *("levels", "input_taps", "scalar_input", "shared_projection"),
+            *("levels", "input_taps", "scalar_input", "shared_projection", "local", "gate_terms"),
         )
     )
 
@@ -51,7 +51,7 @@ class Library:
         # ctypes releases the interpreter's lock while a function runs.
         self.run = library.wavenet_run
         self.run.restype = None
-        self.run.argtypes = [pointer, pointer, pointer, pointer, pointer, c_int, c_int]
+        self.run.argtypes = [pointer, pointer, pointer, pointer, pointer, pointer, c_int, c_int]
         self.keep = library.wavenet_keep
         self.keep.restype = c_int
         self.keep.argtypes = [pointer, pointer, c_int]

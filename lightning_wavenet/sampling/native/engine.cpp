@@ -20,8 +20,13 @@ namespace {
 // Channels are padded with zeros to multiples of LANES.
 struct Shape {
     int32_t layers, kernel_size, channels, gated, skip, hidden, parameters;
-    int32_t levels, input_taps, scalar_input, shared_projection;
+    int32_t levels, input_taps, scalar_input, shared_projection, local;
+    int32_t gate_terms;  // rows of constant gate terms: 1, or one a stream
 };
+
+// Samples whose local conditions are projected at once: enough rows for a product, few enough for the cache.
+inline constexpr int SPAN_ROWS = 32;
+inline constexpr int MAX_SPAN = 16;
 
 template <class T>
 class Buffer {
@@ -62,25 +67,36 @@ struct alignas(64) Team {
     int first, last, threads;
     alignas(64) std::atomic<int64_t> layers_done{0};
     alignas(64) std::atomic<int64_t> samples_drawn{0};
-    alignas(64) std::atomic<int64_t> arrivals{0};
+    alignas(64) std::atomic<int64_t> arrivals{0}, followers_arrivals{0};
 
     int streams() const { return last - first; }
     int followers() const { return std::max(1, threads - 1); }
+    int span() const { return std::clamp(SPAN_ROWS / streams(), 1, MAX_SPAN); }
+};
 
-    // A barrier of the followers; `arrived` counts how often this one came.
-    void meet(int64_t& arrived) {
-        arrived++;
+// One thread's place in a team.
+struct Member {
+    int number;
+    int64_t meetings = 0, followers_meetings = 0;
+
+    // Barriers of all members, and of the followers alone.
+    void meet(Team& team) { wait(team.arrivals, ++meetings * team.threads); }
+    void meet_followers(Team& team) { wait(team.followers_arrivals, ++followers_meetings * team.followers()); }
+
+private:
+    static void wait(std::atomic<int64_t>& arrivals, int64_t expected) {
         arrivals.fetch_add(1, std::memory_order_acq_rel);
-        wait_for(arrivals, arrived * followers());
+        wait_for(arrivals, expected);
     }
 };
 
 // What one call of `run` generates.
 struct Block {
-    const double* uniforms;  // [streams, steps]
-    const float* terms;      // [rows, layers * 2 * gated]: biases and projected conditions
-    const int32_t* row;      // [streams, steps]: the row of `terms` that a stream's step takes
-    int64_t* codes;          // [streams, steps]
+    const double* uniforms;   // [streams, steps]
+    const void* conditions;   // [rows, local] in the engine's precision, of a net with a local condition
+    const int32_t* row;       // [streams, steps]: the row of a stream's step, never falling
+    int64_t* codes;           // [streams, steps]
+    float* logits;            // [streams, steps, levels], where codes are not to be drawn but are given; or null
     int steps;
 };
 
@@ -134,8 +150,12 @@ public:
         output_ = matrix(shape.parameters, shape.hidden);
         output_bias_ = vector(shape.parameters);
         amplitudes_ = vector(shape.scalar_input ? shape.levels : 0);
+        gate_terms_ = vector(int64_t(shape.gate_terms) * gate_width());
+        local_ = matrix(shape.local ? gate_width() : 0, shape.local);
 
         allocate();
+        for (int stream = 0; stream < streams; stream++)
+            fixed_gates_.data()[stream] = gate_terms_ + (shape.gate_terms > 1 ? stream : 0) * gate_width();
         std::copy_n(recent, int64_t(streams_) * shape.input_taps, recent_.data());
         P::convert(past, ring_.data(), reach_ * streams_ * shape.channels);
     }
@@ -150,9 +170,9 @@ public:
             team.last = int(int64_t(streams_) * (t + 1) / teams);
             team.threads = int(int64_t(threads) * (t + 1) / teams - int64_t(threads) * t / teams);
             for (int member = 0; member < team.threads; member++)
-                if (t + member > 0) workers.emplace_back([=, this, &block, &team] { work(block, team, member); });
+                if (t + member > 0) workers.emplace_back([=, this, &block, &team] { work(block, team, {member}); });
         }
-        work(block, squad[0], 0);
+        work(block, squad[0], {0});
         for (std::thread& worker : workers) worker.join();
         position_ += block.steps;
     }
@@ -160,10 +180,12 @@ public:
     void keep(const int32_t* rows, int count) override {
         const Buffer<Value> ring = std::move(ring_);
         const Buffer<int32_t> recent = std::move(recent_);
+        const Buffer<const float*> fixed_gates = std::move(fixed_gates_);
         const int before = streams_;
         streams_ = count;
         allocate();
         for (int row = 0; row < count; row++) {
+            fixed_gates_.data()[row] = fixed_gates.data()[rows[row]];
             std::copy_n(recent.data() + int64_t(rows[row]) * shape_.input_taps, shape_.input_taps,
                         recent_.data() + int64_t(row) * shape_.input_taps);
             for (int64_t slot = 0; slot < reach_; slot++)
@@ -189,6 +211,9 @@ private:
         signal_ = Buffer<float>(n * shape_.channels);
         projected_ = Buffer<float>(n * shape_.channels);
         gates_ = Buffer<float>(layers * n * 2 * shape_.gated);
+        fixed_gates_ = Buffer<const float*>(n);
+        first_gates_ = Buffer<const float*>(n);
+        terms_ = Buffer<float>(shape_.local ? n * MAX_SPAN * gate_width() : 0);
         z_ = Buffer<Value>(layers * n * shape_.gated);
         skips_ = Buffer<float>(n * shape_.skip);
         rectified_skips_ = Buffer<Value>(n * shape_.skip);
@@ -221,18 +246,40 @@ private:
         return {z_.data() + first * width + layer * shape_.gated, width};
     }
 
-    void work(const Block& block, Team& team, int member) {
-        int64_t arrived = 0;
+    int64_t gate_width() const { return int64_t(shape_.layers) * 2 * shape_.gated; }
+
+    void work(const Block& block, Team& team, Member member) {
         for (int step = 0; step < block.steps; step++) {
-            if (member == 0) lead(block, team, step);
-            if (member > 0 || team.threads == 1) follow(block, team, step, std::max(0, member - 1), arrived);
+            if (shape_.local && step % team.span() == 0) project_conditions(block, team, step, member);
+            if (member.number == 0) lead(block, team, step);
+            if (member.number > 0 || team.threads == 1) follow(block, team, step, member);
         }
+    }
+
+    // The projected conditions of the span that begins; every member computes its panels.
+    void project_conditions(const Block& block, Team& team, int step, Member& member) {
+        const int last = std::min(step + team.span(), block.steps) - 1;
+        const int first_panel = local_.panels() * member.number / team.threads;
+        const int last_panel = local_.panels() * (member.number + 1) / team.threads;
+        // A panel serves all streams while it is in the cache.
+        for (int panel = first_panel; panel < last_panel; panel++) {
+            for (int stream = team.first; stream < team.last; stream++) {
+                const int32_t* row = block.row + int64_t(stream) * block.steps;
+                const int count = row[last] - row[step] + 1;
+                const Rows<float> terms = rows(terms_, stream * MAX_SPAN, gate_width());
+                const auto* conditions = static_cast<const Value*>(block.conditions) + int64_t(row[step]) * shape_.local;
+                local_.multiply({conditions, shape_.local}, Shared{fixed_gates_.data()[stream]}, terms, count,
+                                {0, shape_.local, panel, panel + 1});
+            }
+        }
+        member.meet(team);
     }
 
     // The residual layers of one sample.
     void lead(const Block& block, Team& team, int step) {
         const int streams = team.streams();
-        for (int l = 0; l < shape_.layers; l++) begin_gates(block, team, step, l);
+        find_first_gates(block, team, step);
+        for (int l = 0; l < shape_.layers; l++) begin_gates(team, step, l);
         wait_for(team.samples_drawn, step);
         read_input(team);
         const Rows<float> x = rows(signal_, team.first, shape_.channels);
@@ -240,27 +287,38 @@ private:
             const Layer& layer = layers_[l];
             const Rows<Value> present = past(layer, step, 0, team.first);
             for (int r = 0; r < streams; r++) P::convert(x[r], present[r], shape_.channels);
-            layer.dilated.multiply_add(constant(present), gates(l, team.first), streams,
-                                       (shape_.kernel_size - 1) * shape_.channels, shape_.channels);
-            for (int r = 0; r < streams; r++) gate(gates(l, team.first)[r], z(l, team.first)[r]);
+            const Rows<float> sums = gates(l, team.first);
+            layer.dilated.multiply(constant(present), sums, sums, streams,
+                                   layer.dilated.inputs((shape_.kernel_size - 1) * shape_.channels, shape_.channels));
+            for (int r = 0; r < streams; r++) gate(sums[r], z(l, team.first)[r]);
             if (layer.projected) project(team, layer, l, x);
             team.layers_done.store(int64_t(step) * shape_.layers + l + 1, std::memory_order_release);
         }
     }
 
-    // What a layer's gates are before the present sample is known: biases, conditions, and the past taps.
-    void begin_gates(const Block& block, const Team& team, int step, int l) {
+    // Where the gates of all layers begin in this step: with biases and conditions.
+    void find_first_gates(const Block& block, const Team& team, int step) {
+        for (int stream = team.first; stream < team.last; stream++) {
+            const float* first = fixed_gates_.data()[stream];
+            if (shape_.local) {
+                const int32_t* row = block.row + int64_t(stream) * block.steps;
+                const int place = row[step] - row[step - step % team.span()];
+                first = rows(terms_, stream * MAX_SPAN, gate_width())[place];
+            }
+            first_gates_.data()[stream] = first;
+        }
+    }
+
+    // What can be said of a layer's gates before the present sample is known: the past taps.
+    void begin_gates(const Team& team, int step, int l) {
         const Layer& layer = layers_[l];
         const Rows<float> sums = gates(l, team.first);
-        const int64_t width = 2 * shape_.gated;
-        for (int r = 0; r < team.streams(); r++) {
-            const int64_t row = block.row[int64_t(team.first + r) * block.steps + step];
-            std::copy_n(block.terms + (row * shape_.layers + l) * width, width, sums[r]);
-        }
         for (int tap = 0; tap < shape_.kernel_size - 1; tap++) {
-            const int back = (shape_.kernel_size - 1 - tap) * layer.dilation;
-            layer.dilated.multiply_add(constant(past(layer, step, back, team.first)), sums, team.streams(),
-                                       tap * shape_.channels, shape_.channels);
+            const auto x = constant(past(layer, step, (shape_.kernel_size - 1 - tap) * layer.dilation, team.first));
+            const Part part = layer.dilated.inputs(tap * shape_.channels, shape_.channels);
+            if (tap > 0) layer.dilated.multiply(x, sums, sums, team.streams(), part);
+            else layer.dilated.multiply(x, Separate{first_gates_.data() + team.first, int64_t(l) * 2 * shape_.gated},
+                                        sums, team.streams(), part);
         }
     }
 
@@ -296,8 +354,8 @@ private:
     void project(const Team& team, const Layer& layer, int l, Rows<float> x) {
         const Rows<float> projected = rows(projected_, team.first, shape_.channels);
         const int streams = team.streams();
-        for (int r = 0; r < streams; r++) std::copy_n(layer.projection_bias, shape_.channels, projected[r]);
-        layer.projection.multiply_add(constant(z(l, team.first)), projected, streams, 0, shape_.gated);
+        layer.projection.multiply(constant(z(l, team.first)), Shared{layer.projection_bias}, projected, streams,
+                                  layer.projection.whole());
         for (int r = 0; r < streams; r++)
             for (int c = 0; c < shape_.channels; c++) x[r][c] += projected[r][c];
         if (!shape_.shared_projection) return;
@@ -307,24 +365,23 @@ private:
     }
 
     // Skip sum, head and draw of one sample; every follower computes its panels of the outputs.
-    void follow(const Block& block, Team& team, int step, int follower, int64_t& arrived) {
+    void follow(const Block& block, Team& team, int step, Member& member) {
+        const int follower = std::max(0, member.number - 1);
         const int streams = team.streams();
         const int64_t before = int64_t(step) * shape_.layers;
-        const auto part = [&](int panels, int which) { return panels * which / team.followers(); };
-        // Adds a product over some inputs to the follower's panels.
-        const auto multiply_add = [&](const Matrix<P>& matrix, Rows<const Value> x, Rows<float> y, int from, int inputs) {
-            matrix.multiply_add(x, y, streams, from, inputs, part(matrix.panels(), follower),
-                                part(matrix.panels(), follower + 1));
+        const auto share = [&](int panels, int which) { return panels * which / team.followers(); };
+        // A product over some inputs, for the follower's panels.
+        const auto multiply = [&](const Matrix<P>& matrix, Rows<const Value> x, auto base, Rows<float> y, int first,
+                                  int inputs) {
+            const int panels = matrix.panels();
+            matrix.multiply(x, base, y, streams,
+                            {first, inputs, share(panels, follower), share(panels, follower + 1)});
         };
         // The channels of a vector of `width` that this follower owns.
         const auto channels = [&](int width) {
             const int panels = (width + PANEL - 1) / PANEL;
-            return std::pair(std::min(width, part(panels, follower) * PANEL),
-                             std::min(width, part(panels, follower + 1) * PANEL));
-        };
-        const auto set = [&](Rows<float> y, const float* bias, int width) {
-            const auto [low, high] = channels(width);
-            for (int r = 0; r < streams; r++) std::copy(bias + low, bias + high, y[r] + low);
+            return std::pair(std::min(width, share(panels, follower) * PANEL),
+                             std::min(width, share(panels, follower + 1) * PANEL));
         };
         const auto rectify = [&](Rows<float> from, Rows<Value> to, int width) {
             const auto [low, high] = channels(width);
@@ -336,30 +393,29 @@ private:
 
         const Rows<float> skips = rows(skips_, team.first, shape_.skip);
         if (!shape_.shared_projection) {
-            set(skips, skip_bias_, shape_.skip);
             // One product where the layers are done already, else one after every few layers.
             const int stride = team.threads == 1 ? shape_.layers : 1;
             for (int l = 0; l < shape_.layers; l += stride) {
                 wait_for(team.layers_done, before + l + stride);
-                multiply_add(skip_, constant(z(l, team.first)), skips, l * shape_.gated, stride * shape_.gated);
+                const auto x = constant(z(l, team.first));
+                if (l > 0) multiply(skip_, x, skips, skips, l * shape_.gated, stride * shape_.gated);
+                else multiply(skip_, x, Shared{skip_bias_}, skips, 0, stride * shape_.gated);
             }
         }
         wait_for(team.layers_done, before + shape_.layers);
         const Rows<Value> rectified_skips = rows(rectified_skips_, team.first, shape_.skip);
         rectify(skips, rectified_skips, shape_.skip);
-        team.meet(arrived);
+        member.meet_followers(team);
 
         const Rows<float> hidden = rows(hiddens_, team.first, shape_.hidden);
-        set(hidden, hidden_bias_, shape_.hidden);
-        multiply_add(hidden_, constant(rectified_skips), hidden, 0, shape_.skip);
+        multiply(hidden_, constant(rectified_skips), Shared{hidden_bias_}, hidden, 0, shape_.skip);
         const Rows<Value> rectified_hidden = rows(rectified_hiddens_, team.first, shape_.hidden);
         rectify(hidden, rectified_hidden, shape_.hidden);
-        team.meet(arrived);
+        member.meet_followers(team);
 
         const Rows<float> logits = rows(logits_, team.first, shape_.parameters);
-        set(logits, output_bias_, shape_.parameters);
-        multiply_add(output_, constant(rectified_hidden), logits, 0, shape_.hidden);
-        team.meet(arrived);
+        multiply(output_, constant(rectified_hidden), Shared{output_bias_}, logits, 0, shape_.hidden);
+        member.meet_followers(team);
 
         if (follower > 0) return;
         for (int stream = team.first; stream < team.last; stream++) draw(block, stream, step);
@@ -368,14 +424,14 @@ private:
 
     void draw(const Block& block, int stream, int step) {
         const int64_t at = int64_t(stream) * block.steps + step;
-        const int code = draw_.code(logits_.data() + int64_t(stream) * shape_.parameters, shape_.levels,
-                                    block.uniforms[at],
-                                    probabilities_.data() + int64_t(stream) * (shape_.levels + DOUBLE_LANES),
-                                    order_.data() + int64_t(stream) * shape_.levels);
-        block.codes[at] = code;
+        const float* logits = logits_.data() + int64_t(stream) * shape_.parameters;
+        if (block.logits) std::copy_n(logits, shape_.levels, block.logits + at * shape_.levels);
+        else block.codes[at] = draw_.code(logits, shape_.levels, block.uniforms[at],
+                                          probabilities_.data() + int64_t(stream) * (shape_.levels + DOUBLE_LANES),
+                                          order_.data() + int64_t(stream) * shape_.levels);
         int32_t* codes = recent_.data() + int64_t(stream) * shape_.input_taps;
         std::copy(codes + 1, codes + shape_.input_taps, codes);
-        codes[shape_.input_taps - 1] = code;
+        codes[shape_.input_taps - 1] = int32_t(block.codes[at]);
     }
 
     Shape shape_;
@@ -383,12 +439,15 @@ private:
     int streams_;
     int64_t position_ = 0, reach_ = 0;
     std::vector<Layer> layers_;
-    Matrix<P> skip_, hidden_, output_;
-    const float *tables_, *input_bias_, *skip_bias_, *hidden_bias_, *output_bias_, *amplitudes_;
+    Matrix<P> skip_, hidden_, output_, local_;
+    const float *tables_, *input_bias_, *skip_bias_, *hidden_bias_, *output_bias_, *amplitudes_, *gate_terms_;
+    Buffer<const float*> fixed_gates_;           // [streams]: biases and projected global conditions, of all layers
+    Buffer<const float*> first_gates_;           // [streams]: the same with the local condition of the present step
     Buffer<int32_t> recent_;                     // [streams, input_taps]
     Buffer<Value> ring_;                         // [reach of all layers, streams, channels]
     Buffer<float> signal_, projected_;           // [streams, channels]
     Buffer<float> gates_;                        // [layers, streams, 2 * gated]
+    Buffer<float> terms_;                        // [streams, MAX_SPAN, layers * 2 * gated]
     Buffer<Value> z_;                            // [streams, layers, gated]
     Buffer<float> skips_, hiddens_, logits_;     // [streams, skip | hidden | parameters]
     Buffer<Value> rectified_skips_, rectified_hiddens_;
@@ -430,9 +489,9 @@ void* wavenet_open(const Shape* shape, const int32_t* dilations, int bfloat16, c
     }
 }
 
-void wavenet_run(void* session, const double* uniforms, const float* terms, const int32_t* row, int64_t* codes,
-                 int steps, int threads) {
-    static_cast<Session*>(session)->run({uniforms, terms, row, codes, steps}, threads);
+void wavenet_run(void* session, const double* uniforms, const void* conditions, const int32_t* row, int64_t* codes,
+                 float* logits, int steps, int threads) {
+    static_cast<Session*>(session)->run({uniforms, conditions, row, codes, logits, steps}, threads);
 }
 
 // 0 where there is no memory for it.

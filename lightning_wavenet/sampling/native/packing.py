@@ -21,7 +21,7 @@ class Packed(NamedTuple):
     weights: Tensor
     """Matrices, one after another in panels (see product.h), float32 or bfloat16."""
     constants: Tensor
-    """Input tables, biases and amplitudes, float32."""
+    """Input tables, biases, amplitudes and projected global conditions, float32."""
 
 
 class Padding:
@@ -39,6 +39,7 @@ class Padding:
         self.skip = self.whole(backbone.skip_channels)
         self.hidden = self.whole(backbone.head_channels)
         self.parameters = self.whole(backbone.distribution.parameters)
+        self.local = 0 if backbone.upsampling is None else self.whole(backbone.upsampling.channels)
 
     def whole(self, width: int) -> int:
         """The width rounded up to whole vectors."""
@@ -59,11 +60,12 @@ class Padding:
         return torch.cat([panel.flatten() for panel in panels])
 
 
-def pack(backbone: WaveNet, lanes: int, precision: torch.dtype) -> Packed:
+def pack(backbone: WaveNet, global_terms: list[Tensor | None], lanes: int, precision: torch.dtype) -> Packed:
     """Copies the weights.
 
     Args:
         backbone: The net, on the CPU.
+        global_terms: The global condition's part in every layer's gate, `[B, G]` each, or None.
         lanes: float32 numbers in a vector.
         precision: Of the matrices: float32 or bfloat16.
     """
@@ -106,6 +108,18 @@ def pack(backbone: WaveNet, lanes: int, precision: torch.dtype) -> Packed:
     if not one_hot:
         vector(backbone.distribution.decode(torch.arange(levels)), levels)
 
+    # What every layer's gates are before any sample is seen, `[1 or B, layers * 2 * gated]`.
+    terms, local = [], []
+    for layer, term in zip(stack.residual_layers(), global_terms, strict=True):
+        bias = torch.zeros(1, backbone.gate_channels) if layer.dilated.bias is None else layer.dilated.bias[None]
+        terms.append(padding.gates(bias if term is None else bias + term))
+        if layer.local is not None:
+            local.append(padding.gates(layer.local.weight.T))
+    gate_terms = torch.cat(terms, dim=-1)
+    constants.append(gate_terms.flatten())
+    if local:
+        matrix(torch.cat(local, dim=-1).T, gate_terms.shape[1], padding.local)
+
     shape = Shape(
         layers=len(backbone.dilations),
         kernel_size=backbone.kernel_size,
@@ -118,38 +132,7 @@ def pack(backbone: WaveNet, lanes: int, precision: torch.dtype) -> Packed:
         input_taps=backbone.input_kernel_size,
         scalar_input=not one_hot,
         shared_projection=backbone.shared_projection,
+        local=padding.local,
+        gate_terms=len(gate_terms),
     )
     return Packed(shape, torch.cat(weights), torch.cat(constants))
-
-
-class GateTerms:
-    """What every layer's gates are before any sample is seen: biases and projected conditions.
-
-    Conditions are projected for all layers by one product, and only as often as they change.
-
-    Args:
-        backbone: The net.
-        lanes: float32 numbers in a vector.
-        global_terms: The global condition's part in every layer's gate, `[B, G]` each, or None.
-    """
-
-    def __init__(self, backbone: WaveNet, lanes: int, global_terms: list[Tensor | None]) -> None:
-        padding = Padding(backbone, lanes)
-        fixed, local = [], []
-        for layer, term in zip(backbone.stack.residual_layers(), global_terms, strict=True):
-            bias = torch.zeros(1, backbone.gate_channels) if layer.dilated.bias is None else layer.dilated.bias[None]
-            fixed.append(padding.gates(bias if term is None else bias + term))
-            if layer.local is not None:
-                local.append(padding.gates(layer.local.weight.T))
-        self.fixed = torch.cat(fixed, dim=-1)
-        self.local = torch.cat(local, dim=-1) if local else None
-
-    def of(self, rows: Tensor) -> Tensor:
-        """Terms of local conditions `[B, M, C]`, of all layers: `[B, M, layers * 2 * gated]`."""
-        assert self.local is not None
-        return self.fixed.unsqueeze(1) + rows @ self.local
-
-    def keep(self, rows: Tensor) -> None:
-        """Drops all streams but those at the given rows."""
-        if len(self.fixed) > 1:
-            self.fixed = self.fixed[rows]

@@ -4,7 +4,7 @@
 // weights of all its outputs. One pass over a panel then reads memory in order. Products of bfloat16 take inputs in
 // pairs, as the CPU's instruction does.
 //
-// Every output is one sum in the order of the inputs, which goes on from what stands in y, whatever the number of rows
+// Every output is one sum in the order of the inputs, beginning with its bias, whatever the number of rows
 // and whichever thread computes it: this is what makes the samples of a stream independent of the streams beside it.
 #pragma once
 
@@ -65,15 +65,28 @@ struct Rows {
     Rows from(int row) const { return {data + row * stride, stride}; }
 };
 
-// y += W x for some rows and for vectors of outputs in `PANELS` panels, `panel_size` weights apart.
+// What sums begin with, where it is the same for all rows, such as a bias.
+struct Shared {
+    const float* data;
+    const float* operator[](int) const { return data; }
+};
+
+// What sums begin with, where every row has its own place.
+struct Separate {
+    const float* const* data;
+    int64_t offset;
+    const float* operator[](int row) const { return data[row] + offset; }
+};
+
+// y = base + W x, for some rows and for vectors of outputs in `PANELS` panels, `panel_size` weights apart.
 template <class P, int ROWS, int VECTORS, int PANELS = 1>
 inline void multiply_tile(const typename P::Value* weights, int64_t panel_size, int inputs,
-                          Rows<const typename P::Value> x, Rows<float> y) {
+                          Rows<const typename P::Value> x, const float* const* base, Rows<float> y) {
     constexpr int STEP = VECTORS * LANES * P::GROUP;
     Floats sum[ROWS][PANELS][VECTORS];
     for (int r = 0; r < ROWS; r++)
         for (int p = 0; p < PANELS; p++)
-            for (int v = 0; v < VECTORS; v++) sum[r][p][v] = load<Floats>(y[r] + p * PANEL + v * LANES);
+            for (int v = 0; v < VECTORS; v++) sum[r][p][v] = load<Floats>(base[r] + p * PANEL + v * LANES);
     for (int k = 0; k < inputs / P::GROUP; k++)
 #pragma GCC unroll 8
         for (int r = 0; r < ROWS; r++)
@@ -89,6 +102,11 @@ inline void multiply_tile(const typename P::Value* weights, int64_t panel_size, 
             for (int v = 0; v < VECTORS; v++) store(y[r] + p * PANEL + v * LANES, sum[r][p][v]);
 }
 
+// A part of a product: some inputs, and the outputs of some panels.
+struct Part {
+    int first_input, inputs, first_panel, last_panel;
+};
+
 // A packed matrix. `in` and `out` are multiples of LANES.
 template <class P>
 struct Matrix {
@@ -97,44 +115,47 @@ struct Matrix {
     int in, out;
 
     int panels() const { return (out + PANEL - 1) / PANEL; }
+    Part whole() const { return {0, in, 0, panels()}; }
+    Part inputs(int first, int count) const { return {first, count, 0, panels()}; }
 
-    // y += W x over `inputs` inputs from the one that is called `from`, for the outputs of panels first to last - 1.
-    void multiply_add(Rows<const Value> x, Rows<float> y, int rows, int from, int inputs, int first, int last) const {
+    // y = base + W x over a part of the inputs and outputs. Base may be y itself, for a sum that goes on.
+    template <class Base>
+    void multiply(Rows<const Value> x, Base base, Rows<float> y, int rows, Part part) const {
         const int64_t panel_size = int64_t(PANEL) * in;
-        for (int panel = first; panel < last;) {
+        for (int panel = part.first_panel; panel < part.last_panel;) {
             const int vectors = std::min(PANEL, out - panel * PANEL) / LANES;
-            const Value* at = weights + panel * panel_size + int64_t(from) * vectors * LANES;
+            const Value* at = weights + panel * panel_size + int64_t(part.first_input) * vectors * LANES;
             const Rows<float> to{y.data + panel * PANEL, y.stride};
+            const float* from[MAX_ROWS];
             // Sums of one row in one panel would wait for one another: two panels have twice as many.
-            if (rows == 1 && panel + 1 < last && out >= (panel + 2) * PANEL) {
-                multiply_tile<P, 1, PANEL_VECTORS, 2>(at, panel_size, inputs, x, to);
+            if (rows == 1 && panel + 1 < part.last_panel && out >= (panel + 2) * PANEL) {
+                from[0] = base[0] + panel * PANEL;
+                multiply_tile<P, 1, PANEL_VECTORS, 2>(at, panel_size, part.inputs, x, from, to);
                 panel += 2;
                 continue;
             }
             for (int row = 0; row < rows;) {
                 const int tiles = (rows - row + MAX_ROWS - 1) / MAX_ROWS;
                 const int count = (rows - row + tiles - 1) / tiles;
-                dispatch<MAX_ROWS>(count, vectors, at, inputs, x.from(row), to.from(row));
+                for (int r = 0; r < count; r++) from[r] = base[row + r] + panel * PANEL;
+                dispatch<MAX_ROWS>(count, vectors, at, part.inputs, x.from(row), from, to.from(row));
                 row += count;
             }
             panel++;
         }
     }
 
-    void multiply_add(Rows<const Value> x, Rows<float> y, int rows, int from, int inputs) const {
-        multiply_add(x, y, rows, from, inputs, 0, panels());
-    }
-
 private:
     template <int ROWS>
-    static void dispatch(int rows, int vectors, const Value* at, int inputs, Rows<const Value> x, Rows<float> y) {
+    static void dispatch(int rows, int vectors, const Value* at, int inputs, Rows<const Value> x,
+                         const float* const* base, Rows<float> y) {
         if constexpr (ROWS > 0) {
-            if (rows != ROWS) return dispatch<ROWS - 1>(rows, vectors, at, inputs, x, y);
+            if (rows != ROWS) return dispatch<ROWS - 1>(rows, vectors, at, inputs, x, base, y);
             switch (vectors) {
-                case 4: return multiply_tile<P, ROWS, 4>(at, 0, inputs, x, y);
-                case 3: return multiply_tile<P, ROWS, 3>(at, 0, inputs, x, y);
-                case 2: return multiply_tile<P, ROWS, 2>(at, 0, inputs, x, y);
-                default: return multiply_tile<P, ROWS, 1>(at, 0, inputs, x, y);
+                case 4: return multiply_tile<P, ROWS, 4>(at, 0, inputs, x, base, y);
+                case 3: return multiply_tile<P, ROWS, 3>(at, 0, inputs, x, base, y);
+                case 2: return multiply_tile<P, ROWS, 2>(at, 0, inputs, x, base, y);
+                default: return multiply_tile<P, ROWS, 1>(at, 0, inputs, x, base, y);
             }
         }
     }

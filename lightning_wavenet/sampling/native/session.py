@@ -13,13 +13,11 @@ from torch import Tensor
 from lightning_wavenet.backbone.distributions import MuLawSoftmax
 from lightning_wavenet.backbone.wavenet import WaveNet
 from lightning_wavenet.sampling.native.build import Library, load
-from lightning_wavenet.sampling.native.packing import GateTerms, Padding, pack
+from lightning_wavenet.sampling.native.packing import Padding, pack
 from lightning_wavenet.sampling.session import Start
 
 BLOCK_SECONDS = 0.1
 """About how long one call of the engine takes: what Ctrl-C may have to wait for."""
-BLOCK_SAMPLES = 512
-"""Longest call of the engine: bounds the memory of projected conditions, 15 kB a sample of the paper's net."""
 
 
 def why_not(backbone: WaveNet) -> str | None:
@@ -49,13 +47,13 @@ class NativeSession:
         assert isinstance(library, Library)
         backbone = start.backbone
         streams, padding = len(start.context), Padding(backbone, library.lanes)
+        self.padding = padding
         self.local = start.local
         self.threads = threads
         self.done = 0
         self.block = 32
-        self.terms = GateTerms(backbone, library.lanes, start.global_terms())
         # The engine reads weights and constants where they lie, as long as the session lives.
-        self.packed = pack(backbone, library.lanes, getattr(torch, precision))
+        self.packed = pack(backbone, start.global_terms(), library.lanes, getattr(torch, precision))
         recent = start.context[:, -backbone.input_kernel_size :].int().contiguous()
         past = padding.pad(torch.cat(start.layer_inputs(), dim=1).transpose(0, 1), padding.channels).contiguous()
         dilations = torch.tensor(backbone.dilations, dtype=torch.int32)
@@ -84,34 +82,38 @@ class NativeSession:
         while start < steps:
             stop = min(start + self.block, steps)
             began = time.perf_counter()
-            blocks.append(self._run_block(uniforms[:, start:stop].contiguous()))
+            codes = torch.empty(self.streams, stop - start, dtype=torch.long)
+            self._run(codes, uniforms[:, start:stop].contiguous(), None)
+            blocks.append(codes)
             seconds = (time.perf_counter() - began) / (stop - start)
-            self.block = max(1, min(BLOCK_SAMPLES, int(BLOCK_SECONDS / seconds)))
+            self.block = max(1, int(BLOCK_SECONDS / seconds))
             start = stop
         return torch.cat(blocks, dim=1)
 
-    def _run_block(self, uniforms: Tensor) -> Tensor:
-        steps = uniforms.shape[1]
-        if self.local is None:
-            terms = self.terms.fixed
-            row = torch.arange(self.streams).remainder(len(terms)).unsqueeze(1).expand(-1, steps)
-        else:
+    def score(self, codes: Tensor) -> Tensor:
+        """Logits `[B, n, levels]` of the next n samples, which are given, int64 `[B, n]`, and not drawn."""
+        logits = torch.empty(*codes.shape, self.packed.shape.levels)
+        self._run(codes.contiguous(), None, logits)
+        return logits
+
+    def _run(self, codes: Tensor, uniforms: Tensor | None, logits: Tensor | None) -> None:
+        steps = codes.shape[1]
+        conditions, row = torch.empty(0), torch.empty(0, dtype=torch.int32)
+        if self.local is not None:
             rows, index = self.local.held(self.done, self.done + steps)
-            terms = self.terms.of(rows)
-            row = index + torch.arange(self.streams).unsqueeze(1) * rows.shape[1]
-        terms, row = terms.contiguous(), row.int().contiguous()
-        codes = torch.empty(self.streams, steps, dtype=torch.long)
+            conditions = self.padding.pad(rows, self.padding.local).to(self.packed.weights.dtype).contiguous()
+            row = (index + torch.arange(self.streams).unsqueeze(1) * rows.shape[1]).int().contiguous()
         self.library.run(
             self.handle,
-            uniforms.data_ptr(),
-            terms.data_ptr(),
+            None if uniforms is None else uniforms.data_ptr(),
+            conditions.data_ptr(),
             row.data_ptr(),
             codes.data_ptr(),
+            None if logits is None else logits.data_ptr(),
             steps,
             self.threads,
         )
         self.done += steps
-        return codes
 
     def keep(self, rows: Tensor) -> None:
         """Drops all streams but those at the given rows, int64 `[kept]`, ascending."""
@@ -119,6 +121,5 @@ class NativeSession:
         if not self.library.keep(self.handle, kept.data_ptr(), len(kept)):
             raise MemoryError(f"there is no memory to go on with {len(kept)} streams")
         self.streams = len(kept)
-        self.terms.keep(rows)
         if self.local is not None:
             self.local.keep(rows)

@@ -1,0 +1,237 @@
+"""The native engine against the eager one, and by itself."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+
+import pytest
+import torch
+from nets import KINDS, build, needs_native, stream_for, teacher_forced
+
+from lightning_wavenet.backbone import MuLawSoftmax, WaveNet
+from lightning_wavenet.errors import RequestError
+from lightning_wavenet.sampling import Sampler, Stream, native, sampler
+from lightning_wavenet.sampling.session import LocalCondition, Start
+
+pytestmark = needs_native
+
+# Widths that fill several panels and leave the last ones part empty, and more codes than channels.
+WIDE = {
+    "residual_channels": 40,
+    "gate_channels": 2 * 75,
+    "skip_channels": 150,
+    "head_channels": 100,
+    "dilations": "1..8 x2",
+}
+NETS = {
+    **{kind: (kind, {}) for kind in KINDS},
+    "wide": ("plain", WIDE),
+    "wide, kernel 3, local": ("global and local", WIDE),
+    "wide, shared": ("shared projection", {**WIDE, "skip_channels": 40}),
+    "few codes": ("plain", {"distribution": MuLawSoftmax(20)}),
+    "scalar, many codes": ("plain", {"distribution": MuLawSoftmax(1000), "input": "scalar"}),
+}
+
+
+@pytest.fixture(autouse=True)
+def _threads_back():
+    yield
+    torch.set_num_threads(1)
+
+
+def bfloat16_or_skip():
+    if not native.load().bfloat16:
+        pytest.skip("this CPU does not multiply bfloat16")
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_codes_are_those_of_the_eager_engine(name):
+    kind, changes = NETS[name]
+    net = build(kind, **changes)
+    streams = [stream_for(net, 4_000, seed=seed, prime=prime) for seed, prime in enumerate((None, 60, 9))]
+    expected = Sampler(net, "eager").generate(streams)
+    assert len(expected[0].unique()) > 10
+    for threads in (1, 2, 3):
+        torch.set_num_threads(threads)
+        for count in (1, 3):
+            clips = Sampler(net, "native", "float32").generate(streams[:count], chunk=1_000 * threads)
+            for clip, right in zip(clips, expected, strict=False):
+                assert torch.equal(clip, right), f"{threads} threads, {count} streams: {(clip != right).nonzero()[0]}"
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("name", ["plain", "wide, kernel 3, local", "wide, shared"])
+def test_threads_and_neighbours_do_not_change_a_bit(name, precision):
+    if precision == "bfloat16":
+        bfloat16_or_skip()
+    kind, changes = NETS[name]
+    net = build(kind, **changes)
+    streams = [stream_for(net, 300 + 10 * seed, seed=seed, prime=7 * seed) for seed in range(13)]
+    torch.set_num_threads(1)
+    alone = [Sampler(net, "native", precision).generate([stream])[0] for stream in streams]
+    for threads in (1, 2, 4, 5):
+        torch.set_num_threads(threads)
+        for count in (1, 2, 5, 13):
+            clips = Sampler(net, "native", precision).generate(streams[:count])
+            assert all(torch.equal(clip, right) for clip, right in zip(clips, alone, strict=False))
+
+
+@pytest.mark.parametrize("options", [{"temperature": 0.7}, {"top_p": 0.8}, {"temperature": 1.3, "top_p": 0.5}])
+def test_temperature_and_top_p_draw_as_the_eager_engine_does(options):
+    net = build()
+    streams = [Stream(1_000, seed) for seed in range(3)]
+    eager = Sampler(net, "eager", **options).generate(streams)
+    assert all(map(torch.equal, Sampler(net, "native", "float32", **options).generate(streams), eager))
+
+
+def session_for(net: WaveNet, stream: Stream, precision: str) -> native.NativeSession:
+    """A session of one stream without a prime."""
+    context = torch.full((1, net.receptive_field), net.distribution.silence)
+    local = None if stream.frames is None else LocalCondition(net, [stream.frames], [0])
+    vector = None if stream.vector is None else stream.vector.unsqueeze(0)
+    return native.NativeSession(Start(net, context, vector, local), precision, threads=1)
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_scores_are_those_of_the_whole_forward_pass(name):
+    kind, changes = NETS[name]
+    net = build(kind, **changes)
+    stream = stream_for(net, 200, seed=1)
+    codes = torch.randint(0, net.distribution.levels, (200,))
+    with torch.inference_mode():
+        session = session_for(net, stream, "float32")
+        logits = torch.cat([session.score(part.unsqueeze(0))[0] for part in codes.split([1, 40, 159])])
+        torch.testing.assert_close(logits, teacher_forced(net, stream, codes), atol=3e-5, rtol=0)
+
+
+def test_bfloat16_diverges_little_on_a_trained_net():
+    bfloat16_or_skip()
+    net = build("plain", **WIDE)
+    time_axis = torch.arange(24_000) / 8_000
+    waveform = 0.4 * torch.sin(2 * torch.pi * 220 * time_axis) * torch.sin(2 * torch.pi * 3 * time_axis) ** 2
+    waveform = (waveform + 0.01 * torch.randn(24_000, generator=torch.Generator().manual_seed(0))).unsqueeze(0)
+    optimizer = torch.optim.Adam(net.parameters(), lr=2e-3)
+    for step in range(150):
+        at = (step * 997) % 18_000
+        loss = net.nll(waveform[:, at : at + 2_000]).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert loss.item() < 4.0  # A net that has learned nothing has 5.55.
+    stream, codes = Stream(4_000), net.distribution.encode(waveform[0, -4_000:])
+    with torch.inference_mode():
+        exact = teacher_forced(net, stream, codes).double().log_softmax(-1)
+        rounded = session_for(net, stream, "bfloat16").score(codes.unsqueeze(0))[0].double().log_softmax(-1)
+    divergence = (exact.exp() * (exact - rounded)).sum(-1).mean().item()
+    nll, nll_rounded = (-p.gather(1, codes.unsqueeze(1)).mean().item() for p in (exact, rounded))
+    assert 0 < divergence < 1e-3
+    assert abs(nll_rounded / nll - 1) < 0.005
+
+
+def test_two_samplers_in_two_threads_do_not_disturb_each_other():
+    nets = [build("kernel 3"), build("global and local", seed=5)]
+    streams = [[stream_for(net, 3_000, seed=seed) for seed in range(2)] for net in nets]
+    right = [Sampler(net, "native").generate(part) for net, part in zip(nets, streams, strict=True)]
+    found: list = [None, None]
+
+    def generate(index: int) -> None:
+        found[index] = [Sampler(nets[index], "native").generate(streams[index], chunk=100) for _ in range(3)]
+
+    workers = [threading.Thread(target=generate, args=(index,)) for index in range(2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    for index in range(2):
+        for clips in found[index]:
+            assert all(map(torch.equal, clips, right[index]))
+
+
+def resident_mb() -> float:
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="memory is read from Linux's /proc")
+def test_memory_stays_flat():
+    net = build("local, transposed")
+    frames = torch.randn(3, 20_000)
+    chunks = Sampler(net, "native").stream([Stream(400_000, frames=frames), Stream(399_000, 1, frames=frames)], 1_600)
+    for _ in range(50):
+        next(chunks)
+    before = resident_mb()
+    assert sum(len(chunk[0]) for chunk in chunks) == 400_000 - 50 * 1_600
+    after = resident_mb()
+    for _ in range(200):
+        Sampler(net, "native").generate([replace(Stream(10), frames=frames)])
+    assert after - before < 10
+    assert resident_mb() - after < 10
+
+
+def test_ctrl_c_stops_within_a_second():
+    script = (
+        "import torch; from lightning_wavenet.backbone import WaveNet; from lightning_wavenet.sampling import *\n"
+        "chunks = Sampler(WaveNet().eval(), 'native').stream([Stream(10**7, i) for i in range(4)], 10**7)\n"
+        "print('begins', flush=True); next(chunks)"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "begins\n"
+    time.sleep(3)
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    began = time.monotonic()
+    _, errors = process.communicate(timeout=30)
+    assert time.monotonic() - began < 1
+    assert errors.rstrip().endswith("KeyboardInterrupt")
+
+
+@pytest.fixture
+def fresh_build(monkeypatch, tmp_path):
+    """A machine on which nothing was built yet."""
+    monkeypatch.setenv("TORCH_EXTENSIONS_DIR", str(tmp_path / "built"))
+    native.load.cache_clear()
+    yield tmp_path
+    native.load.cache_clear()
+
+
+def test_without_a_compiler_the_eager_engine_generates_and_says_so_once(fresh_build, monkeypatch, caplog):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    sampler._notify.cache_clear()
+    net = build()
+    clips = [Sampler(net).generate([Stream(20)])[0] for _ in range(2)]
+    assert torch.equal(clips[0], Sampler(net, "eager").generate([Stream(20)])[0])
+    assert [record.message for record in caplog.records] == [
+        "generating with the eager engine, many times slower than the native one: there is no C++ compiler "
+        "(no-such-compiler was not found)"
+    ]
+    with pytest.raises(RequestError, match="native engine cannot generate here: there is no C"):
+        Sampler(net, "native").generate([Stream(1)])
+
+
+def test_a_build_that_fails_is_named_and_leaves_nothing(fresh_build, monkeypatch):
+    broken = fresh_build / "broken-compiler"
+    broken.write_text('#!/bin/sh\ncase "$*" in *-dM*) exit 0;; esac\necho "engine.cpp: error: no luck" >&2\nexit 1\n')
+    broken.chmod(0o755)
+    monkeypatch.setenv("CXX", str(broken))
+    assert native.load() == f"{broken} cannot build it: engine.cpp: error: no luck"
+    assert not list((fresh_build / "built" / "lightning_wavenet").iterdir())
+
+
+def test_processes_that_build_at_once_all_get_the_engine_and_the_next_finds_it(fresh_build):
+    script = "from lightning_wavenet.sampling import native; print(native.load().lanes)"
+    together = [subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    lanes = [int(process.communicate(timeout=120)[0]) for process in together]
+    assert lanes[0] == lanes[1] >= 4
+    built = list((fresh_build / "built" / "lightning_wavenet").iterdir())
+    assert len(built) == 1
+    modified = built[0].stat().st_mtime_ns
+    assert native.load().lanes == lanes[0]
+    assert built[0].stat().st_mtime_ns == modified
