@@ -11,6 +11,7 @@ import torch
 import wandb
 import yaml
 
+from lightning_wavenet.cli.generate import live_verdict
 from lightning_wavenet.cli.main import VERBS, main
 
 CONFIG = """
@@ -129,6 +130,12 @@ def test_a_run_from_fit_to_generate(config, capsys):
     assert soundfile.info("clips/tone003_001.wav").subtype == "PCM_16"
     made = json.loads(Path("clips/tone003_001.json").read_text())
     assert (made["speaker"], made["seed"], made["codec"]) == ("tone003", 1, "mu-law 256")
+
+    assert made["engine"] in ("native", "eager")
+    assert made["precision"] in ("bfloat16", "float32")
+
+    main(["generate", checkpoint, "--seconds", "0.25", "--speaker", "tone003", "--live_check"])
+    assert "1 clip of 0.25 s at 2000 Hz by the" in capsys.readouterr().out
 
     # What the JSON says is enough to make the clip again.
     main(["generate", checkpoint, "--out", "again", "--seconds", "0.25", "--speaker", "tone003", "--seed", "1"])
@@ -261,7 +268,8 @@ def test_wrong_requests_end_in_one_line(config, tones, capsys):
     assert "say which checkpoint to validate" in refused(["validate", "--config", str(config)], capsys)
     generate = ["generate", "missing.ckpt", "--out", "clips"]
     assert "no checkpoint missing.ckpt" in refused(generate, capsys)
-    assert "required: out" in refused(generate[:2], capsys)
+    assert "give a folder as --out" in refused(generate[:2], capsys)
+    assert "leave out --out" in refused([*generate, "--live_check"], capsys)
     assert not Path("clips").exists()
 
 
@@ -307,3 +315,31 @@ def test_weights_and_biases_get_samples_metrics_and_config(config, monkeypatch):
         assert time.monotonic() < deadline, missing
         time.sleep(0.2)
     assert Path("run/logs/version_0/metrics.csv").is_file()
+
+
+def test_a_live_check_holds_arrivals_against_playback():
+    # Chunks of 0.1 s that play from 0.05 s on: needed at 0.05, 0.15, 0.25 s.
+    assert live_verdict([0.05, 0.15, 0.2], 0.1) == "keeps up, playback can begin after 0.05 s and never stops"
+    late = live_verdict([0.05, 0.25, 0.3], 0.1)
+    assert late == "does not keep up, playback would stop for 0.10 s in all, or has to begin after 0.15 s to go through"
+
+
+def test_benchmark_writes_a_row_a_case(tmp_path, capsys):
+    file = tmp_path / "rows.json"
+    wanted = ["benchmark", "generate", "--net", "deepvoice-20-32-128", "--batch", "[1]", "--threads", "[1]"]
+    wanted += ["--seconds", "0.1", "--rounds", "1", "--json", str(file)]
+    main(wanted)
+    rows = json.loads(file.read_text())
+    assert [row["engine"] for row in rows[:1]] == ["eager"]
+    assert len(rows) == len({(row["engine"], row["precision"]) for row in rows}) >= 1
+    for row in rows:
+        assert (row["net"], row["batch"], row["threads"]) == ("deepvoice-20-32-128", 1, 1)
+        assert row["rtf"] == pytest.approx(16_000 / row["samples_per_second"])
+        assert row["samples_per_second"] > 10
+        assert row["peak_memory_mb"] > 50
+        assert 0 < row["first_sample_seconds"] < 60
+    table = capsys.readouterr().out
+    assert f"{rows[0]['samples_per_second']:,.0f}" in table
+    assert "exists" in refused(wanted, capsys)
+    assert "folder" in refused([*wanted[:-1], str(tmp_path / "missing" / "rows.json")], capsys)
+    assert "positive" in refused([*wanted[:-2], "--seconds", "0"], capsys)

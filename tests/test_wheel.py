@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -28,7 +30,8 @@ def test_wheel_holds_both_packages_and_their_marks(wheel):
     sources = {
         path.relative_to(ROOT).as_posix()
         for package in ("lightning_wavenet", "datamodules")
-        for path in (ROOT / package).rglob("*.py")
+        for pattern in ("*.py", "*.h", "*.cpp")
+        for path in (ROOT / package).rglob(pattern)
     }
     assert sources <= set(names)
     assert {"lightning_wavenet/py.typed", "datamodules/py.typed"} <= set(names)
@@ -62,3 +65,6 @@ def test_wheel_works_in_an_empty_environment(wheel):
         run("wavenet", "fit", "--config", "demo.yaml", "--run", "run", *changes, "--samples.seconds", "0.1")
         run("wavenet", "generate", "run/checkpoints/last.ckpt", "--out", "clips", "--seconds", "0.1")
         assert len(list((folder / "clips").glob("*.wav"))) == 4
+        # The sources of the native engine come along.
+        made = json.loads(next((folder / "clips").glob("*.json")).read_text())
+        assert (made["engine"] == "native") == (shutil.which("c++", path="/usr/bin:/bin") is not None)

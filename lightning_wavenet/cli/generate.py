@@ -127,7 +127,8 @@ def generate(
             rtf = arrivals[-1] / (done / rate * len(streams))
             progress.update(bar, completed=done, rtf=f"{rtf:.2f}")
 
-    made = f"{len(names)} clips of {samples / rate:g} s at {rate} Hz by the {used.name} engine in {used.precision}"
+    clips = "1 clip" if len(names) == 1 else f"{len(names)} clips"
+    made = f"{clips} of {samples / rate:g} s at {rate} Hz by the {used.name} engine in {used.precision}"
     if out is None:
         print(f"{made}: {live_verdict(arrivals, chunk_samples / rate)}")
         return

@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <memory>
 #include <new>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -163,15 +164,28 @@ public:
     void run(const Block& block, int threads) override {
         const int teams = std::max(1, std::min(threads, streams_));
         const auto squad = std::make_unique<Team[]>(teams);
+        // Nobody begins before all are there: a system may refuse threads, and a team with gaps would wait for ever.
+        std::atomic<int64_t> gate{0};
+        constexpr int64_t BEGIN = 1, GIVE_UP = 2;
         std::vector<std::thread> workers;
-        for (int t = 0; t < teams; t++) {
-            Team& team = squad[t];
-            team.first = int(int64_t(streams_) * t / teams);
-            team.last = int(int64_t(streams_) * (t + 1) / teams);
-            team.threads = int(int64_t(threads) * (t + 1) / teams - int64_t(threads) * t / teams);
-            for (int member = 0; member < team.threads; member++)
-                if (t + member > 0) workers.emplace_back([=, this, &block, &team] { work(block, team, {member}); });
+        try {
+            for (int t = 0; t < teams; t++) {
+                Team& team = squad[t];
+                team.first = int(int64_t(streams_) * t / teams);
+                team.last = int(int64_t(streams_) * (t + 1) / teams);
+                team.threads = int(int64_t(threads) * (t + 1) / teams - int64_t(threads) * t / teams);
+                for (int member = 0; member < team.threads; member++)
+                    if (t + member > 0) workers.emplace_back([=, this, &block, &team, &gate] {
+                        wait_for(gate, BEGIN);
+                        if (gate.load() == BEGIN) work(block, team, {member});
+                    });
+            }
+        } catch (const std::system_error&) {
+            gate.store(GIVE_UP);
+            for (std::thread& worker : workers) worker.join();
+            return run(block, 1);
         }
+        gate.store(BEGIN);
         work(block, squad[0], {0});
         for (std::thread& worker : workers) worker.join();
         position_ += block.steps;
