@@ -43,6 +43,9 @@ class Upsampling(Protocol):
     def hold(self) -> int:
         """Samples over which the output is the same: hop where frames are repeated, else 1."""
 
+    def distinct(self, frames: Tensor) -> Tensor:
+        """What the output is made of, each row standing for `hold` samples: `[B, N * hop / hold, C]`."""
+
     def __call__(self, frames: Tensor) -> Tensor:
         """Frames `[B, F, N]` to `[B, N * hop, C]`."""
 
@@ -88,6 +91,10 @@ class TransposedUpsampling(nn.Module):
         """Neighbouring frames blend, so that every sample has its own."""
         return 1
 
+    def distinct(self, frames: Tensor) -> Tensor:
+        """Frames `[B, F, N]` to `[B, N * hop, C]`."""
+        return self(frames)
+
     def forward(self, frames: Tensor) -> Tensor:
         """Frames `[B, F, N]` to `[B, N * hop, C]`."""
         signal = frames
@@ -128,6 +135,10 @@ class RepeatUpsampling(nn.Module):
         """A frame's samples are all the same."""
         return self.hop
 
+    def distinct(self, frames: Tensor) -> Tensor:
+        """Frames `[B, F, N]` to `[B, N, F]`."""
+        return frames.transpose(1, 2)
+
     def forward(self, frames: Tensor) -> Tensor:
         """Frames `[B, F, N]` to `[B, N * hop, F]`."""
-        return frames.transpose(1, 2).repeat_interleave(self.hop, dim=1)
+        return self.distinct(frames).repeat_interleave(self.hop, dim=1)

@@ -20,7 +20,7 @@ from typing import Literal
 
 import torch
 
-from lightning_wavenet.backbone import RepeatUpsampling, TransposedUpsampling, WaveNet
+from lightning_wavenet.backbone import TransposedUpsampling, WaveNet
 from lightning_wavenet.sampling import Sampler, Stream, native
 
 SAMPLE_RATE = 16_000
@@ -45,12 +45,7 @@ def deep_voice_40() -> WaveNet:
 
 
 def tts() -> WaveNet:
-    """`paper`, conditioned on 80 channels every 5 ms, each frame repeated over its samples."""
-    return WaveNet(upsampling=RepeatUpsampling(frame_channels=80, hop=80))
-
-
-def tts_learned() -> WaveNet:
-    """`tts`, its frames upsampled by transposed convolutions, so that no two samples share a condition."""
+    """`paper`, conditioned on 80 channels every 5 ms that learned upsampling brings to the sample rate."""
     return WaveNet(upsampling=TransposedUpsampling(frame_channels=80, strides=(8, 10), channels=80))
 
 
@@ -59,7 +54,6 @@ NETS: dict[str, Callable[[], WaveNet]] = {
     "deepvoice-20-32-128": deep_voice_20,
     "deepvoice-40-64-256": deep_voice_40,
     "tts": tts,
-    "tts-learned": tts_learned,
 }
 
 

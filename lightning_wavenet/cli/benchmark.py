@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> None:
 
 
 def generate(
-    net: Literal["paper", "deepvoice-20-32-128", "deepvoice-40-64-256", "tts", "tts-learned"] = "paper",
+    net: Literal["paper", "deepvoice-20-32-128", "deepvoice-40-64-256", "tts"] = "paper",
     engines: list[Literal["eager", "native", "cuda"]] | None = None,
     batch: list[int] | None = None,
     threads: list[int] | None = None,
@@ -45,8 +45,8 @@ def generate(
     """Measures the engines in every precision that this machine has.
 
     Args:
-        net: "paper" (30 layers, 64 residual, 128 gate, 256 skip channels), "deepvoice-LAYERS-RESIDUAL-SKIP", "tts"
-            (paper with local conditioning, frames repeated) or "tts-learned" (frames upsampled by the net).
+        net: "paper" (30 layers, 64 residual, 128 gate, 256 skip channels), "deepvoice-LAYERS-RESIDUAL-SKIP", or "tts"
+            (paper with local conditioning every 5 ms, upsampled by the net).
         engines: For example [eager,native]; by default all that this machine has.
         batch: Streams side by side, for example [1,16]; by default 1 and 16.
         threads: Of the CPU, for example [1,2]; by default as many as PyTorch takes.

@@ -9,6 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from lightning_wavenet.backbone.conditioning import Upsampling
 from lightning_wavenet.backbone.wavenet import WaveNet
 
 
@@ -101,13 +102,16 @@ class LocalCondition:
             Rows `[B, M, C]`, and the row of each sample, int64 `[B, stop - start]`: one row a frame where the
             upsampling repeats its frames, one a sample elsewhere.
         """
-        assert self.backbone.upsampling is not None
-        hold = self.backbone.upsampling.hold
+        upsampling = self.backbone.upsampling
+        assert upsampling is not None
         rows, index = [], []
         for frames, prime in zip(self.frames, self.primes, strict=True):
-            first, last = (prime + start) // hold, -(-(prime + stop) // hold)
-            rows.append(local_condition(self.backbone, frames, first * hold, last * hold)[0, ::hold])
-            index.append(torch.arange(prime + start, prime + stop, device=frames.device) // hold - first)
+            window, first = _window(upsampling, frames, prime + start, prime + stop)
+            begin = first * upsampling.hop // upsampling.hold
+            at = torch.arange(prime + start, prime + stop, device=frames.device) // upsampling.hold
+            low, high = (prime + start) // upsampling.hold, (prime + stop - 1) // upsampling.hold
+            rows.append(upsampling.distinct(window.unsqueeze(0))[0, low - begin : high + 1 - begin])
+            index.append(at - low)
         return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True), torch.stack(index)
 
     def keep(self, rows: Tensor) -> None:
@@ -117,15 +121,19 @@ class LocalCondition:
 
 
 def local_condition(backbone: WaveNet, frames: Tensor, start: int, stop: int) -> Tensor:
-    """Samples start to stop - 1 of one clip's upsampled frames `[F, N]`, as `[1, stop - start, C]`.
+    """Samples start to stop - 1 of one clip's upsampled frames `[F, N]`, as `[1, stop - start, C]`."""
+    assert backbone.upsampling is not None
+    window, first = _window(backbone.upsampling, frames, start, stop)
+    offset = start - first * backbone.upsampling.hop
+    return backbone.upsample(window.unsqueeze(0))[:, offset : offset + stop - start]
 
-    Only the frames that those samples depend on are upsampled. Before the clip (negative samples) frames are zero.
+
+def _window(upsampling: Upsampling, frames: Tensor, start: int, stop: int) -> tuple[Tensor, int]:
+    """The frames that samples start to stop - 1 depend on, and the number of the first.
+
+    Before the clip (negative samples) frames are zero.
     """
-    upsampling = backbone.upsampling
-    assert upsampling is not None
     first = start // upsampling.hop - upsampling.context_frames
     last = -(-stop // upsampling.hop)
     before = frames.new_zeros(frames.shape[0], max(0, min(last, 0) - first))
-    window = torch.cat([before, frames[:, max(first, 0) : max(last, 0)]], dim=1)
-    offset = start - first * upsampling.hop
-    return backbone.upsample(window.unsqueeze(0))[:, offset : offset + stop - start]
+    return torch.cat([before, frames[:, max(first, 0) : max(last, 0)]], dim=1), first

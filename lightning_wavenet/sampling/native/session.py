@@ -16,6 +16,9 @@ from lightning_wavenet.sampling.native.build import Library, load
 from lightning_wavenet.sampling.native.packing import Padding, pack
 from lightning_wavenet.sampling.session import Start
 
+WINDOW = 8_192
+"""Samples whose local condition is prepared at once: threads of PyTorch spin on for milliseconds after every operation
+that they share, and would take the cores from the engine's."""
 BLOCK_SECONDS = 0.1
 """About how long one call of the engine takes: what Ctrl-C may have to wait for."""
 
@@ -52,6 +55,9 @@ class NativeSession:
         self.threads = threads
         self.done = 0
         self.block = 32
+        # Local conditions of samples prepared_from to prepared_to - 1, and the row of each sample.
+        self.conditions, self.row = torch.empty(0), torch.empty(0, dtype=torch.int32)
+        self.prepared_from = self.prepared_to = 0
         # The engine reads weights and constants where they lie, as long as the session lives.
         self.packed = pack(backbone, start.global_terms(), library.lanes, getattr(torch, precision))
         recent = start.context[:, -backbone.input_kernel_size :].int().contiguous()
@@ -98,15 +104,11 @@ class NativeSession:
 
     def _run(self, codes: Tensor, uniforms: Tensor | None, logits: Tensor | None) -> None:
         steps = codes.shape[1]
-        conditions, row = torch.empty(0), torch.empty(0, dtype=torch.int32)
-        if self.local is not None:
-            rows, index = self.local.held(self.done, self.done + steps)
-            conditions = self.padding.pad(rows, self.padding.local).to(self.packed.weights.dtype).contiguous()
-            row = (index + torch.arange(self.streams).unsqueeze(1) * rows.shape[1]).int().contiguous()
+        row = self._condition_rows(steps)
         self.library.run(
             self.handle,
             None if uniforms is None else uniforms.data_ptr(),
-            conditions.data_ptr(),
+            self.conditions.data_ptr(),
             row.data_ptr(),
             codes.data_ptr(),
             None if logits is None else logits.data_ptr(),
@@ -115,11 +117,24 @@ class NativeSession:
         )
         self.done += steps
 
+    def _condition_rows(self, steps: int) -> Tensor:
+        """For each of the next steps its row of `conditions`, int32 `[B, steps]`; prepares them where need be."""
+        if self.local is None:
+            return self.row
+        if self.done + steps > self.prepared_to:
+            self.prepared_from, self.prepared_to = self.done, self.done + max(steps, WINDOW)
+            rows, index = self.local.held(self.prepared_from, self.prepared_to)
+            self.conditions = self.padding.pad(rows, self.padding.local).to(self.packed.weights.dtype).contiguous()
+            self.row = (index + torch.arange(self.streams).unsqueeze(1) * rows.shape[1]).int()
+        start = self.done - self.prepared_from
+        return self.row[:, start : start + steps].contiguous()
+
     def keep(self, rows: Tensor) -> None:
         """Drops all streams but those at the given rows, int64 `[kept]`, ascending."""
         kept = rows.int()
         if not self.library.keep(self.handle, kept.data_ptr(), len(kept)):
             raise MemoryError(f"there is no memory to go on with {len(kept)} streams")
         self.streams = len(kept)
+        self.prepared_to = self.done
         if self.local is not None:
             self.local.keep(rows)
