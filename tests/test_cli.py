@@ -336,7 +336,9 @@ def test_benchmark_writes_a_row_a_case(tmp_path, capsys):
         assert (row["net"], row["batch"], row["threads"]) == ("deepvoice-20-32-128", 1, 1)
         assert row["rtf"] == pytest.approx(16_000 / row["samples_per_second"])
         assert row["samples_per_second"] > 10
-        assert row["peak_memory_mb"] > 50
+        # A small net on one stream: what PyTorch takes by itself, and little more.
+        assert 100 < row["peak_memory_mb"] < 2_000
+        assert -1 < row["extra_memory_mb"] < 100
         assert 0 < row["first_sample_seconds"] < 60
     table = capsys.readouterr().out
     assert f"{rows[0]['samples_per_second']:,.0f}" in table

@@ -160,6 +160,12 @@ def test_engines_and_precisions_that_do_not_fit_are_refused():
     net = build()
     with pytest.raises(RequestError, match="cuda engine needs the net on a GPU; it is on cpu"):
         Sampler(net, "cuda").generate([Stream(1)])
+    with pytest.raises(RequestError, match="no engine 'gpu'; there are auto, eager, native, cuda"):
+        Sampler(net, "gpu")
+    with pytest.raises(RequestError, match="no precision 'fp32'"):
+        Sampler(net, precision="fp32")
+    with pytest.raises(RequestError, match="temperature"):
+        Sampler(net, temperature=float("nan"))
     with pytest.raises(RequestError, match="eager engine cannot generate in bfloat16"):
         Sampler(net, "eager", "bfloat16").generate([Stream(1)])
 

@@ -6,6 +6,7 @@ turn, so that a machine that slows down slows all of them.
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import platform
 import resource
@@ -113,7 +114,7 @@ class Row:
 class Measurement:
     """What one round found of a case."""
 
-    samples_per_second: list[float]
+    samples_per_second: float
     first_sample_seconds: float
     peak_memory_mb: float
     extra_memory_mb: float
@@ -167,6 +168,7 @@ def measure(case: Case, seconds: float) -> Measurement:
         net.cuda()
     sampler = Sampler(net, case.engine, case.precision)
     streams = [_stream(net, seed) for seed in range(case.batch)]
+    _forget_peak_memory()
     before = _peak_memory_mb(case)
 
     began = time.perf_counter()
@@ -176,26 +178,18 @@ def measure(case: Case, seconds: float) -> Measurement:
     chunk = SAMPLE_RATE // 10
     chunks = sampler.stream(streams, chunk)
     next(chunks)
-    rates: list[float] = []
-    spent = 0.0
-    while spent < seconds or len(rates) < TIMED_CHUNKS:
-        began = time.perf_counter()
-        try:
-            next(chunks)
-        except StopIteration:
-            chunks = sampler.stream(streams, chunk)
-            next(chunks)
-            continue
-        elapsed = time.perf_counter() - began
-        rates.append(chunk * case.batch / elapsed)
-        spent += elapsed
+    done = 0
+    began = time.perf_counter()
+    while (spent := time.perf_counter() - began) < seconds or done < TIMED_CHUNKS:
+        next(chunks)
+        done += 1
     peak = _peak_memory_mb(case)
-    return Measurement(rates, first, peak, peak - before)
+    return Measurement(done * chunk * case.batch / spent, first, peak, peak - before)
 
 
 def _stream(net: WaveNet, seed: int) -> Stream:
-    """A minute out of silence, with random conditions."""
-    samples = 60 * SAMPLE_RATE
+    """Ten minutes out of silence, with random conditions."""
+    samples = 600 * SAMPLE_RATE
     if net.upsampling is None:
         return Stream(samples, seed)
     generator = torch.Generator().manual_seed(seed)
@@ -206,12 +200,25 @@ def _stream(net: WaveNet, seed: int) -> Stream:
 def _peak_memory_mb(case: Case) -> float:
     if case.engine == "cuda":
         return torch.cuda.max_memory_allocated() / 1e6
+    status = Path("/proc/self/status")
+    if status.exists():
+        (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024 / 1e6
+    # Elsewhere a process inherits the peak of the one that started it.
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 
 
+def _forget_peak_memory() -> None:
+    """Lets the peak begin anew with what the process has now, where Linux can."""
+    forget = Path("/proc/self/clear_refs")
+    if forget.exists():
+        with contextlib.suppress(OSError):
+            forget.write_text("5")
+
+
 def _row(case: Case, found: list[Measurement]) -> Row:
-    rate = statistics.median(rate for measurement in found for rate in measurement.samples_per_second)
+    rate = statistics.median(measurement.samples_per_second for measurement in found)
     return Row(
         **asdict(case),
         samples_per_second=rate,

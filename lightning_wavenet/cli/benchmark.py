@@ -67,6 +67,8 @@ def generate(
     batch, threads = batch or [1, 16], threads or [torch.get_num_threads()]
     if min(*batch, *threads, rounds) < 1 or seconds <= 0:
         raise RequestError("batch, threads, rounds and seconds must be positive")
+    if json is not None and json.is_dir():
+        raise RequestError(f"{json} is a folder; --json takes a file")
     if json is not None and json.exists() and not overwrite:
         raise RequestError(f"{json} exists: choose another --json, or say --overwrite")
     if json is not None and not json.absolute().parent.is_dir():
@@ -92,9 +94,12 @@ def _table(rows: list[Row]) -> Table:
         table.add_column(name)
     for name in ("batch", "threads", "samples/s", "a stream", "RTF", "x eager", "first (s)", "peak MB", "extra MB"):
         table.add_column(name, justify="right")
-    eager = {(row.batch, row.threads): row.samples_per_second for row in rows if row.engine == "eager"}
+    eager: dict[int, float] = {}
     for row in rows:
-        reference = eager.get((row.batch, row.threads))
+        if row.engine == "eager":
+            eager[row.batch] = max(row.samples_per_second, eager.get(row.batch, 0))
+    for row in rows:
+        reference = eager.get(row.batch)
         table.add_row(
             *(row.engine, row.precision, str(row.batch), str(row.threads)),
             *(f"{row.samples_per_second:,.0f}", f"{row.samples_per_second_per_stream:,.0f}", f"{row.rtf:.3f}"),

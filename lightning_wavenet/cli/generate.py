@@ -83,7 +83,7 @@ def generate(
     if out is not None and out.exists() and not out.is_dir():
         raise RequestError(f"{out} is a file; --out takes a folder")
     if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+        device = "cuda" if torch.cuda.is_available() and engine != "native" else "cpu"
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:

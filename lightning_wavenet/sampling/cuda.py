@@ -8,6 +8,7 @@ multiplied by one batched product before the layers begin, since they are known 
 from __future__ import annotations
 
 import copy
+import threading
 from collections.abc import Callable
 from typing import Literal
 
@@ -15,14 +16,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lightning_wavenet.sampling.session import Start
+from lightning_wavenet.sampling.session import ConditionWindow, Start
 
 BLOCK = 32
 """Samples that one graph generates; a rest is generated one by one."""
 
 
+_CAPTURING = threading.Lock()
+
+
 class CudaSession:
     """A session of CUDA graphs; the weights are copied when it begins.
+
+    With float32 its codes are those of the other engines as long as PyTorch multiplies float32 as such, which is its
+    default (`torch.set_float32_matmul_precision`).
 
     On a device without graphs the same steps run one after another, slowly: so much can be tested anywhere.
 
@@ -38,7 +45,9 @@ class CudaSession:
         self.dtype = getattr(torch, precision)
         self.distribution = backbone.distribution
         self.temperature, self.top_p = start.temperature, start.top_p
-        self.local = start.local
+        self.window = None
+        if start.local is not None:
+            self.window = ConditionWindow(start.local, torch.float32, start.local.channels)
         self.done = 0
         streams = len(start.context)
         self.rows = torch.arange(streams, device=self.device)
@@ -56,7 +65,7 @@ class CudaSession:
             [term if extra is None else term + extra for term, extra in zip(terms, start.global_terms(), strict=True)]
         )
         local = [layer.local.weight for layer in layers if layer.local is not None]
-        self.local_weights = torch.cat(local) if local else None
+        self.local_weights = torch.cat(local).float() if local else None
 
         # The rings of all layers lie one after another; offsets are those of the taps, oldest first.
         inputs = start.layer_inputs()
@@ -72,7 +81,7 @@ class CudaSession:
         self.codes = torch.zeros(streams, BLOCK, dtype=torch.long, device=self.device)
         # Of each step in a block [steps, layers, B, G]; all steps share one where no condition changes.
         self.terms = self.fixed_terms.unsqueeze(0)
-        if self.local is not None:
+        if self.window is not None:
             self.terms = self.terms.repeat(BLOCK, 1, 1, 1)
         self.replays: dict[int, Callable[[], None]] = {}
 
@@ -83,8 +92,9 @@ class CudaSession:
         while start < steps:
             size = BLOCK if steps - start >= BLOCK else 1
             self.uniforms[self.rows, :size] = uniforms[:, start : start + size]
-            if self.local is not None and self.local_weights is not None:
-                local = self.local.between(self.done, self.done + size) @ self.local_weights.T
+            if self.window is not None and self.local_weights is not None:
+                rows, index = self.window.of(self.done, self.done + size)
+                local = rows[torch.arange(len(rows), device=self.device).unsqueeze(1), index] @ self.local_weights.T
                 by_layer = local.unflatten(2, (len(self.present), -1)).permute(1, 2, 0, 3)
                 self.terms[:size, :, self.rows] = by_layer + self.fixed_terms[:, self.rows]
             if size not in self.replays:
@@ -101,8 +111,8 @@ class CudaSession:
         Their rows go on being computed, which costs a GPU less than graphs of another size.
         """
         self.rows = self.rows[rows.to(self.device)]
-        if self.local is not None:
-            self.local.keep(rows)
+        if self.window is not None:
+            self.window.keep(rows.to(self.device))
 
     def _copy(self, weight: Tensor) -> Tensor:
         # A copy also where the type stays: the graph reads it where it lies, whatever becomes of the backbone.
@@ -125,15 +135,16 @@ class CudaSession:
             return block
         state = (self.rings, self.position, self.recent)
         saved = [buffer.clone() for buffer in state]
-        # Libraries allocate at their first calls, which a capture forbids: the first block runs aside, and is undone.
-        aside = torch.cuda.Stream(self.device)
+        graph, aside = torch.cuda.CUDAGraph(), torch.cuda.Stream(self.device)
         aside.wait_stream(torch.cuda.current_stream(self.device))
-        with torch.cuda.stream(aside):
-            block()
+        # Libraries allocate at their first calls on a stream, which a capture forbids: the block first runs there once,
+        # and is undone. Threads that load data may go on allocating meanwhile.
+        with _CAPTURING, torch.cuda.device(self.device):
+            with torch.cuda.stream(aside):
+                block()
+            with torch.cuda.graph(graph, stream=aside, capture_error_mode="thread_local"):
+                block()
         torch.cuda.current_stream(self.device).wait_stream(aside)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            block()
         for buffer, value in zip(state, saved, strict=True):
             buffer.copy_(value)
         return graph.replay
@@ -144,7 +155,7 @@ class CudaSession:
         # [layers, taps, B, C], read before the present input takes the oldest one's place.
         past = self.rings[self.bases + (self.position + self.offsets) % self.reaches]
         gates = torch.bmm(past.permute(0, 2, 1, 3).flatten(2), self.past_weights)
-        gates = gates.float() + self.terms[step if self.local is not None else 0]
+        gates = gates.float() + self.terms[step if self.window is not None else 0]
         gated, projected = [], []
         for index, (weight, projection) in enumerate(zip(self.present_weights, self.projections, strict=True)):
             self.present[index] = x

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
@@ -62,7 +62,7 @@ class Sampler:
     CDF from one uniform number; the engines draw the same codes from the same numbers in float32.
 
     Args:
-        backbone: The net; generation runs on its device, with the weights it has when a generation begins.
+        backbone: The net; generation runs on its device. It must stay as it is until a generation ends.
         engine: "eager" is PyTorch step by step on any device, "native" a C++ loop for CPUs that is compiled at first
             use, "cuda" replays CUDA graphs; "auto" is the fastest that fits.
         precision: Of weights and products: "bfloat16" moves the distributions a little, and is faster where the
@@ -71,7 +71,7 @@ class Sampler:
         top_p: Keep only the most probable codes that together reach this probability; 1 keeps all.
 
     Raises:
-        RequestError: Temperature or top_p is out of range.
+        RequestError: An option is out of range.
     """
 
     def __init__(
@@ -82,7 +82,10 @@ class Sampler:
         temperature: float = 1.0,
         top_p: float = 1.0,
     ) -> None:
-        if temperature <= 0:
+        for name, value, known in (("engine", engine, EngineName), ("precision", precision, Precision)):
+            if value not in get_args(known):
+                raise RequestError(f"there is no {name} {value!r}; there are {', '.join(get_args(known))}")
+        if not temperature > 0:
             raise RequestError(f"temperature must be above 0, got {temperature}")
         if not 0 < top_p <= 1:
             raise RequestError(f"top_p must be above 0 and at most 1, got {top_p}")
@@ -131,7 +134,9 @@ class Sampler:
         if engine == "native":
             library = native.load()
             return None if isinstance(library, native.Library) and library.bfloat16 else "this CPU does not multiply it"
-        return None if torch.cuda.is_bf16_supported() else "this GPU does not multiply it"
+        with torch.cuda.device(self._device):
+            supported = torch.cuda.is_bf16_supported(including_emulation=False)
+        return None if supported else "this GPU does not multiply it"
 
     def generate(self, streams: Sequence[Stream], chunk: int = 4096) -> list[Tensor]:
         """Whole clips: float32 `[samples]` of each stream, on the CPU, without its prime."""
@@ -161,7 +166,8 @@ class Sampler:
         if not live:
             return
         draws = [np.random.default_rng(stream.seed) for stream in streams]
-        session = self._start([streams[index] for index in live])
+        with torch.inference_mode(), torch.autocast(self._device.type, enabled=False):
+            session = self._start([streams[index] for index in live])
         done = 0
         while live:
             parts: list[list[Tensor]] = [[] for _ in streams]
@@ -171,7 +177,7 @@ class Sampler:
                 stop = min(chunk_end, *(streams[index].samples for index in live))
                 uniforms = torch.from_numpy(np.stack([draws[index].random(stop - done) for index in live]))
                 # Not over the whole generator: a caller's own operations run between its chunks.
-                with torch.inference_mode():
+                with torch.inference_mode(), torch.autocast(self._device.type, enabled=False):
                     waveform = self.backbone.distribution.decode(session.run(uniforms)).cpu()
                 for row, index in enumerate(live):
                     parts[index].append(waveform[row])
@@ -205,7 +211,6 @@ class Sampler:
                     f"clip has {needed} with its prime"
                 )
 
-    @torch.inference_mode()
     def _start(self, streams: list[Stream]) -> Session:
         """A session whose next sample is the first of every stream."""
         field = self.backbone.receptive_field
@@ -223,7 +228,9 @@ class Sampler:
         start = Start(self.backbone, context, vector, local, self.temperature, self.top_p)
         engine = self.engine
         if engine.name == "native":
-            return native.NativeSession(start, engine.precision, torch.get_num_threads())
+            library = native.load()
+            assert isinstance(library, native.Library)
+            return native.NativeSession(start, library, engine.precision, torch.get_num_threads())
         if engine.name == "cuda":
             return CudaSession(start, engine.precision)
         return EagerSession(start)

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from lightning_wavenet.backbone.conditioning import Upsampling
 from lightning_wavenet.backbone.wavenet import WaveNet
@@ -86,6 +87,12 @@ class LocalCondition:
         self.frames = list(frames)
         self.primes = list(primes)
 
+    @property
+    def channels(self) -> int:
+        """C: channels of the condition."""
+        assert self.backbone.upsampling is not None
+        return self.backbone.upsampling.channels
+
     def between(self, start: int, stop: int) -> Tensor:
         """Condition of samples start to stop - 1 of every stream, `[B, stop - start, C]`."""
         return torch.cat(
@@ -100,7 +107,7 @@ class LocalCondition:
 
         Returns:
             Rows `[B, M, C]`, and the row of each sample, int64 `[B, stop - start]`: one row a frame where the
-            upsampling repeats its frames, one a sample elsewhere.
+            upsampling repeats its frames, one a sample elsewhere. Samples beyond a stream's frames have none.
         """
         upsampling = self.backbone.upsampling
         assert upsampling is not None
@@ -118,6 +125,43 @@ class LocalCondition:
         """Drops all streams but those at the given rows."""
         self.frames = [self.frames[row] for row in rows.tolist()]
         self.primes = [self.primes[row] for row in rows.tolist()]
+
+
+class ConditionWindow:
+    """A local condition's distinct rows, some way ahead of the generation.
+
+    Engines ask for a few samples at a time, and upsampling has a cost a call. On CPUs moreover threads of PyTorch spin
+    on for milliseconds after every operation that they share, and take the cores from others.
+
+    Args:
+        local: The condition.
+        dtype: Of the rows.
+        width: Channels of the rows, padded with zeros.
+    """
+
+    SAMPLES = 8_192
+    """Prepared at once."""
+
+    def __init__(self, local: LocalCondition, dtype: torch.dtype, width: int) -> None:
+        self.local = local
+        self.dtype = dtype
+        self.width = width
+        self.first = self.last = 0
+        self.rows = self.index = torch.empty(0)
+
+    def of(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
+        """Rows `[B, M, width]`, and the row of each sample start to stop - 1, int64 `[B, stop - start]`."""
+        if not self.first <= start <= stop <= self.last:
+            self.first, self.last = start, max(stop, start + self.SAMPLES)
+            rows, self.index = self.local.held(self.first, self.last)
+            self.rows = F.pad(rows, (0, self.width - rows.shape[-1])).to(self.dtype).contiguous()
+        return self.rows, self.index[:, start - self.first : stop - self.first]
+
+    def keep(self, rows: Tensor) -> None:
+        """Drops all streams but those at the given rows."""
+        self.local.keep(rows)
+        if self.first < self.last:
+            self.rows, self.index = self.rows[rows], self.index[rows]
 
 
 def local_condition(backbone: WaveNet, frames: Tensor, start: int, stop: int) -> Tensor:

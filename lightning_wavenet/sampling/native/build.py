@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import logging
 import os
+import platform
+import shlex
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from ctypes import c_double, c_int, c_int32, c_void_p
 from functools import cache
 from pathlib import Path
 
 SOURCES = Path(__file__).parent
-FLAGS = ["-O3", "-std=c++20", "-fPIC", "-shared", "-pthread"]
+FLAGS = ["-O3", "-std=c++17", "-fPIC", "-shared", "-pthread"]
 
 
 class Shape(ctypes.Structure):
@@ -36,6 +40,7 @@ class Library:
 
     Attributes:
         lanes: float32 numbers in a vector of this CPU; channels come in multiples of it.
+        panel: Outputs whose weights lie together.
         bfloat16: Whether this CPU multiplies bfloat16.
     """
 
@@ -50,7 +55,7 @@ class Library:
         ]
         # ctypes releases the interpreter's lock while a function runs.
         self.run = library.wavenet_run
-        self.run.restype = None
+        self.run.restype = c_int
         self.run.argtypes = [pointer, pointer, pointer, pointer, pointer, pointer, c_int, c_int]
         self.keep = library.wavenet_keep
         self.keep.restype = c_int
@@ -59,43 +64,54 @@ class Library:
         self.close.restype = None
         self.close.argtypes = [pointer]
         self.lanes: int = library.wavenet_lanes()
+        self.panel: int = library.wavenet_panel()
         self.bfloat16 = bool(library.wavenet_has_bfloat16())
 
 
 @cache
 def load() -> Library | str:
-    """The engine, compiled if it never was on such a CPU; or why there is none, in a sentence.
+    """The engine for this CPU; or why there is none, in a sentence."""
+    return build_for([["-march=native"], ["-mcpu=native"], []])
+
+
+def build_for(tunings: Sequence[list[str]]) -> Library | str:
+    """The engine, compiled if it never was; or why there is none, in a sentence.
 
     The compiler is `c++`, or what `CXX` says. Compiled libraries lie where PyTorch keeps its extensions
-    (`TORCH_EXTENSIONS_DIR` moves them), under a digest of the sources and of what the compiler may use of this CPU, so
-    that machines can share the folder.
+    (`TORCH_EXTENSIONS_DIR` moves them), under a digest of the sources, the command, and what the compiler may use of
+    the CPU, so that machines can share the folder.
+
+    Args:
+        tunings: Flags that say what may be used of the CPU; the first that the compiler takes are used.
     """
-    compiler = os.environ.get("CXX", "c++")
-    if shutil.which(compiler) is None:
-        return f"there is no C++ compiler ({compiler} was not found)"
-    for tuning in (["-march=native"], ["-mcpu=native"], []):
-        macros = _run([compiler, *FLAGS, *tuning, "-dM", "-E", "-x", "c++", os.devnull])
+    compiler = shlex.split(os.environ.get("CXX", "")) or ["c++"]
+    if shutil.which(compiler[0]) is None:
+        return f"there is no C++ compiler ({compiler[0]} was not found)"
+    for tuning in tunings:
+        command = [*compiler, *FLAGS, *tuning]
+        macros = _run([*command, "-dM", "-E", "-x", "c++", os.devnull])
         if macros.returncode == 0:
             break
     else:
-        return f"{compiler} does not take {' '.join(FLAGS)}: {_first_error(macros)}"
-    digest = hashlib.sha256(macros.stdout)
+        return f"{compiler[0]} does not take {' '.join(command)}: {_first_error(macros)}"
+    digest = hashlib.sha256(macros.stdout + repr((command, platform.libc_ver())).encode())
     for source in sorted(SOURCES.glob("*.[ch]*")):
         digest.update(source.read_bytes())
-    root = os.environ.get("TORCH_EXTENSIONS_DIR") or Path.home() / ".cache" / "torch_extensions"
-    path = Path(root) / "lightning_wavenet" / f"engine-{digest.hexdigest()[:16]}.so"
     try:
+        root = os.environ.get("TORCH_EXTENSIONS_DIR") or Path.home() / ".cache" / "torch_extensions"
+        path = Path(root) / "lightning_wavenet" / f"engine-{digest.hexdigest()[:16]}.so"
         if not path.exists():
+            logging.getLogger("lightning_wavenet").warning("compiling the native engine for this CPU (once)")
             path.parent.mkdir(parents=True, exist_ok=True)
             # Built aside and moved in whole: processes that start together each build, and none loads half a file.
             with tempfile.TemporaryDirectory(dir=path.parent) as folder:
                 built = Path(folder) / path.name
-                compiled = _run([compiler, *FLAGS, *tuning, "-o", str(built), str(SOURCES / "engine.cpp")])
+                compiled = _run([*command, "-o", str(built), str(SOURCES / "engine.cpp")])
                 if compiled.returncode:
-                    return f"{compiler} cannot build it: {_first_error(compiled)}"
+                    return f"{compiler[0]} cannot build it: {_first_error(compiled)}"
                 os.replace(built, path)
         return Library(path)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # The latter where there is no home folder.
         return f"it cannot be built or loaded: {error}"
 
 

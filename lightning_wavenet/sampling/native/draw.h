@@ -23,6 +23,8 @@ struct Draw {
                 x[j] = i + j < levels ? (double(logits[i + j]) - highest) / temperature : -1e300;
             store(probabilities + i, exponential(x));
         }
+        // Of logits that are not numbers, as of a net that diverged, nothing can be drawn: they count as impossible.
+        for (int i = 0; i < levels; i++) probabilities[i] = probabilities[i] >= 0 ? probabilities[i] : 0;
         if (top_p < 1) keep_most_probable(levels, probabilities, order);
 
         Doubles sums = {};
@@ -31,11 +33,13 @@ struct Draw {
         for (int j = 0; j < DOUBLE_LANES; j++) total += sums[j];
         const double threshold = uniform * total;
         double cumulative = 0;
+        int possible = levels - 1;
         for (int i = 0; i < levels; i++) {
             cumulative += probabilities[i];
             if (cumulative > threshold) return i;
+            if (probabilities[i] > 0) possible = i;
         }
-        return levels - 1;
+        return possible;
     }
 
 private:

@@ -25,9 +25,10 @@ struct Shape {
     int32_t gate_terms;  // rows of constant gate terms: 1, or one a stream
 };
 
-// Samples whose local conditions are projected at once: enough rows for a product, few enough for the cache.
-inline constexpr int SPAN_ROWS = 32;
-inline constexpr int MAX_SPAN = 16;
+// Rows of local conditions that are projected at once: of all streams of a team together and of one stream. They are
+// enough for a product, and few enough for the cache.
+inline constexpr int TEAM_ROWS = 32;
+inline constexpr int STREAM_ROWS = 16;
 
 template <class T>
 class Buffer {
@@ -58,7 +59,7 @@ inline void pause() {
 // Waits for a counter to reach a value; gives the core away where that takes long, as when others want it too.
 inline void wait_for(const std::atomic<int64_t>& counter, int64_t value) {
     for (int spins = 0; counter.load(std::memory_order_acquire) < value; spins++) {
-        if (spins < 4096) pause();
+        if (spins < 1024) pause();
         else std::this_thread::yield();
     }
 }
@@ -72,7 +73,7 @@ struct alignas(64) Team {
 
     int streams() const { return last - first; }
     int followers() const { return std::max(1, threads - 1); }
-    int span() const { return std::clamp(SPAN_ROWS / streams(), 1, MAX_SPAN); }
+    int rows() const { return std::clamp(TEAM_ROWS / streams(), 1, STREAM_ROWS); }
 };
 
 // One thread's place in a team.
@@ -164,18 +165,22 @@ public:
     void run(const Block& block, int threads) override {
         const int teams = std::max(1, std::min(threads, streams_));
         const auto squad = std::make_unique<Team[]>(teams);
+        // A follower needs panels of its own in one of the products at least.
+        const int most = 1 + std::max({shape_.shared_projection ? 1 : skip_.panels(), hidden_.panels(), output_.panels()});
         // Nobody begins before all are there: a system may refuse threads, and a team with gaps would wait for ever.
         std::atomic<int64_t> gate{0};
         constexpr int64_t BEGIN = 1, GIVE_UP = 2;
         std::vector<std::thread> workers;
+        workers.reserve(threads);
         try {
             for (int t = 0; t < teams; t++) {
                 Team& team = squad[t];
                 team.first = int(int64_t(streams_) * t / teams);
                 team.last = int(int64_t(streams_) * (t + 1) / teams);
-                team.threads = int(int64_t(threads) * (t + 1) / teams - int64_t(threads) * t / teams);
+                const int share = int(int64_t(threads) * (t + 1) / teams - int64_t(threads) * t / teams);
+                team.threads = std::min(share, most);
                 for (int member = 0; member < team.threads; member++)
-                    if (t + member > 0) workers.emplace_back([=, this, &block, &team, &gate] {
+                    if (t + member > 0) workers.emplace_back([this, &block, &team, &gate, member] {
                         wait_for(gate, BEGIN);
                         if (gate.load() == BEGIN) work(block, team, {member});
                     });
@@ -227,7 +232,9 @@ private:
         gates_ = Buffer<float>(layers * n * 2 * shape_.gated);
         fixed_gates_ = Buffer<const float*>(n);
         first_gates_ = Buffer<const float*>(n);
-        terms_ = Buffer<float>(shape_.local ? n * MAX_SPAN * gate_width() : 0);
+        terms_ = Buffer<float>(shape_.local ? n * STREAM_ROWS * gate_width() : 0);
+        projected_from_ = Buffer<int32_t>(n);
+        projected_to_ = Buffer<int32_t>(n);
         z_ = Buffer<Value>(layers * n * shape_.gated);
         skips_ = Buffer<float>(n * shape_.skip);
         rectified_skips_ = Buffer<Value>(n * shape_.skip);
@@ -264,29 +271,43 @@ private:
 
     void work(const Block& block, Team& team, Member member) {
         for (int step = 0; step < block.steps; step++) {
-            if (shape_.local && step % team.span() == 0) project_conditions(block, team, step, member);
+            if (shape_.local && (step == 0 || conditions_run_out(block, team, step)))
+                project_conditions(block, team, step, member);
             if (member.number == 0) lead(block, team, step);
             if (member.number > 0 || team.threads == 1) follow(block, team, step, member);
         }
     }
 
-    // The projected conditions of the span that begins; every member computes its panels.
+    bool conditions_run_out(const Block& block, const Team& team, int step) const {
+        for (int stream = team.first; stream < team.last; stream++)
+            if (block.row[int64_t(stream) * block.steps + step] >= projected_to_.data()[stream]) return true;
+        return false;
+    }
+
+    // Projects the next rows of conditions of all streams, each once; every member computes its panels.
     void project_conditions(const Block& block, Team& team, int step, Member& member) {
-        const int last = std::min(step + team.span(), block.steps) - 1;
+        const auto row = [&](int stream, int at) { return block.row[int64_t(stream) * block.steps + at]; };
+        const auto count = [&](int stream) {
+            return std::min(team.rows(), row(stream, block.steps - 1) - row(stream, step) + 1);
+        };
         const int first_panel = local_.panels() * member.number / team.threads;
         const int last_panel = local_.panels() * (member.number + 1) / team.threads;
         // A panel serves all streams while it is in the cache.
         for (int panel = first_panel; panel < last_panel; panel++) {
             for (int stream = team.first; stream < team.last; stream++) {
-                const int32_t* row = block.row + int64_t(stream) * block.steps;
-                const int count = row[last] - row[step] + 1;
-                const Rows<float> terms = rows(terms_, stream * MAX_SPAN, gate_width());
-                const auto* conditions = static_cast<const Value*>(block.conditions) + int64_t(row[step]) * shape_.local;
-                local_.multiply({conditions, shape_.local}, Shared{fixed_gates_.data()[stream]}, terms, count,
-                                {0, shape_.local, panel, panel + 1});
+                const auto* conditions = static_cast<const Value*>(block.conditions);
+                local_.multiply({conditions + int64_t(row(stream, step)) * shape_.local, shape_.local},
+                                Shared{fixed_gates_.data()[stream]}, rows(terms_, stream * STREAM_ROWS, gate_width()),
+                                count(stream), {0, shape_.local, panel, panel + 1});
             }
         }
         member.meet(team);
+        // The others read this when the leader has gone through the layers of this step.
+        if (member.number > 0) return;
+        for (int stream = team.first; stream < team.last; stream++) {
+            projected_from_.data()[stream] = row(stream, step);
+            projected_to_.data()[stream] = row(stream, step) + count(stream);
+        }
     }
 
     // The residual layers of one sample.
@@ -316,8 +337,8 @@ private:
             const float* first = fixed_gates_.data()[stream];
             if (shape_.local) {
                 const int32_t* row = block.row + int64_t(stream) * block.steps;
-                const int place = row[step] - row[step - step % team.span()];
-                first = rows(terms_, stream * MAX_SPAN, gate_width())[place];
+                const int place = row[step] - projected_from_.data()[stream];
+                first = rows(terms_, stream * STREAM_ROWS, gate_width())[place];
             }
             first_gates_.data()[stream] = first;
         }
@@ -461,7 +482,8 @@ private:
     Buffer<Value> ring_;                         // [reach of all layers, streams, channels]
     Buffer<float> signal_, projected_;           // [streams, channels]
     Buffer<float> gates_;                        // [layers, streams, 2 * gated]
-    Buffer<float> terms_;                        // [streams, MAX_SPAN, layers * 2 * gated]
+    Buffer<float> terms_;                        // [streams, STREAM_ROWS, layers * 2 * gated]
+    Buffer<int32_t> projected_from_, projected_to_;  // [streams]: the rows of conditions that stand there
     Buffer<Value> z_;                            // [streams, layers, gated]
     Buffer<float> skips_, hiddens_, logits_;     // [streams, skip | hidden | parameters]
     Buffer<Value> rectified_skips_, rectified_hiddens_;
@@ -475,6 +497,8 @@ private:
 extern "C" {
 
 int wavenet_lanes() { return LANES; }
+
+int wavenet_panel() { return PANEL; }
 
 int wavenet_has_bfloat16() {
 #if defined(__AVX512BF16__)
@@ -503,9 +527,15 @@ void* wavenet_open(const Shape* shape, const int32_t* dilations, int bfloat16, c
     }
 }
 
-void wavenet_run(void* session, const double* uniforms, const void* conditions, const int32_t* row, int64_t* codes,
+// 0 where there is no memory for it.
+int wavenet_run(void* session, const double* uniforms, const void* conditions, const int32_t* row, int64_t* codes,
                  float* logits, int steps, int threads) {
-    static_cast<Session*>(session)->run({uniforms, conditions, row, codes, logits, steps}, threads);
+    try {
+        static_cast<Session*>(session)->run({uniforms, conditions, row, codes, logits, steps}, threads);
+        return 1;
+    } catch (const std::bad_alloc&) {
+        return 0;
+    }
 }
 
 // 0 where there is no memory for it.

@@ -9,9 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lightning_wavenet.backbone.wavenet import OneHotInput, WaveNet
-from lightning_wavenet.sampling.native.build import Shape
-
-PANEL_VECTORS = 4
+from lightning_wavenet.sampling.native.build import Library, Shape
 
 
 class Packed(NamedTuple):
@@ -29,11 +27,12 @@ class Padding:
 
     Args:
         backbone: The net.
-        lanes: float32 numbers in a vector.
+        library: The engine, which says how wide a vector is.
     """
 
-    def __init__(self, backbone: WaveNet, lanes: int) -> None:
-        self.lanes = lanes
+    def __init__(self, backbone: WaveNet, library: Library) -> None:
+        self.lanes = library.lanes
+        self.panel = library.panel
         self.channels = self.whole(backbone.residual_channels)
         self.gated = self.whole(backbone.gate_channels // 2)
         self.skip = self.whole(backbone.skip_channels)
@@ -56,20 +55,20 @@ class Padding:
     def matrix(self, weight: Tensor, out: int, inputs: int, group: int) -> Tensor:
         """A weight `[out', in']` padded to `[out, inputs]`, in panels, flat; `group` inputs lie side by side."""
         padded = self.pad(self.pad(weight, inputs).T, out)
-        panels = padded.reshape(inputs // group, group, out).transpose(1, 2).split(PANEL_VECTORS * self.lanes, dim=1)
+        panels = padded.reshape(inputs // group, group, out).transpose(1, 2).split(self.panel, dim=1)
         return torch.cat([panel.flatten() for panel in panels])
 
 
-def pack(backbone: WaveNet, global_terms: list[Tensor | None], lanes: int, precision: torch.dtype) -> Packed:
+def pack(backbone: WaveNet, global_terms: list[Tensor | None], library: Library, precision: torch.dtype) -> Packed:
     """Copies the weights.
 
     Args:
         backbone: The net, on the CPU.
         global_terms: The global condition's part in every layer's gate, `[B, G]` each, or None.
-        lanes: float32 numbers in a vector.
+        library: The engine.
         precision: Of the matrices: float32 or bfloat16.
     """
-    padding = Padding(backbone, lanes)
+    padding = Padding(backbone, library)
     group = 2 if precision == torch.bfloat16 else 1
     channels, gated = padding.channels, padding.gated
     weights: list[Tensor] = []
@@ -79,7 +78,11 @@ def pack(backbone: WaveNet, global_terms: list[Tensor | None], lanes: int, preci
         weights.append(padding.matrix(weight.to(precision), out, inputs, group))
 
     def vector(bias: Tensor | None, width: int) -> None:
-        constants.append(torch.zeros(width) if bias is None else padding.pad(bias, width).flatten())
+        constants.append(
+            torch.zeros(width, dtype=torch.float32, device="cpu")
+            if bias is None
+            else padding.pad(bias, width).flatten()
+        )
 
     one_hot = isinstance(backbone.input_layer, OneHotInput)
     if isinstance(backbone.input_layer, OneHotInput):
@@ -106,12 +109,16 @@ def pack(backbone: WaveNet, global_terms: list[Tensor | None], lanes: int, preci
     vector(output.bias, padding.parameters)
     levels = backbone.distribution.levels
     if not one_hot:
-        vector(backbone.distribution.decode(torch.arange(levels)), levels)
+        vector(backbone.distribution.decode(torch.arange(levels, device="cpu")), levels)
 
     # What every layer's gates are before any sample is seen, `[1 or B, layers * 2 * gated]`.
     terms, local = [], []
     for layer, term in zip(stack.residual_layers(), global_terms, strict=True):
-        bias = torch.zeros(1, backbone.gate_channels) if layer.dilated.bias is None else layer.dilated.bias[None]
+        bias = (
+            torch.zeros(1, backbone.gate_channels, dtype=torch.float32, device="cpu")
+            if layer.dilated.bias is None
+            else layer.dilated.bias[None]
+        )
         terms.append(padding.gates(bias if term is None else bias + term))
         if layer.local is not None:
             local.append(padding.gates(layer.local.weight.T))

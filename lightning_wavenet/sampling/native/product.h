@@ -30,7 +30,7 @@ struct Single {
     using Value = float;
     static constexpr int GROUP = 1;
 
-    static void convert(const float* from, Value* to, int n) { std::memcpy(to, from, n * sizeof(float)); }
+    static void convert(const float* from, Value* to, int64_t n) { std::memcpy(to, from, n * sizeof(float)); }
 
     static Floats multiply_add(Floats sum, const Value* weights, const Value* x) {
         return sum + load<Floats>(weights) * *x;
@@ -43,8 +43,8 @@ struct Half {
     using Value = uint16_t;
     static constexpr int GROUP = 2;
 
-    static void convert(const float* from, Value* to, int n) {
-        for (int i = 0; i < n; i += LANES) store(to + i, bits<__m256i>(_mm512_cvtneps_pbh(load<__m512>(from + i))));
+    static void convert(const float* from, Value* to, int64_t n) {
+        for (int64_t i = 0; i < n; i += LANES) store(to + i, bits<__m256i>(_mm512_cvtneps_pbh(load<__m512>(from + i))));
     }
 
     static Floats multiply_add(Floats sum, const Value* weights, const Value* x) {
