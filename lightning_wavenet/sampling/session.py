@@ -139,20 +139,23 @@ class ConditionWindow:
         width: Channels of the rows, padded with zeros.
     """
 
-    SAMPLES = 8_192
-    """Prepared at once."""
+    FIRST, MOST = 512, 8_192
+    """Samples that are prepared at once: few to begin with, for the first sample waits for them, then twice as many
+    every time."""
 
     def __init__(self, local: LocalCondition, dtype: torch.dtype, width: int) -> None:
         self.local = local
         self.dtype = dtype
         self.width = width
         self.first = self.last = 0
+        self.size = self.FIRST
         self.rows = self.index = torch.empty(0)
 
     def of(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
         """Rows `[B, M, width]`, and the row of each sample start to stop - 1, int64 `[B, stop - start]`."""
         if not self.first <= start <= stop <= self.last:
-            self.first, self.last = start, max(stop, start + self.SAMPLES)
+            self.first, self.last = start, max(stop, start + self.size)
+            self.size = min(2 * self.size, self.MOST)
             rows, self.index = self.local.held(self.first, self.last)
             self.rows = F.pad(rows, (0, self.width - rows.shape[-1])).to(self.dtype).contiguous()
         return self.rows, self.index[:, start - self.first : stop - self.first]
