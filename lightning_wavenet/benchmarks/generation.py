@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -134,7 +135,7 @@ def cases(net: str, engines: Sequence[str], batches: Sequence[int], threads: Seq
                     found.append(Case(net, "native", "bfloat16", batch, count))
         if "cuda" in engines and torch.cuda.is_available():
             found.append(Case(net, "cuda", "float32", batch, threads[0]))
-            if torch.cuda.is_bf16_supported():
+            if torch.cuda.is_bf16_supported(including_emulation=False):
                 found.append(Case(net, "cuda", "bfloat16", batch, threads[0]))
     return found
 
@@ -149,13 +150,21 @@ def run(wanted: Sequence[Case], seconds: float, rounds: int) -> Iterator[list[Ro
 
     Yields:
         After every measurement the rows so far, medians over their rounds.
+
+    Raises:
+        MemoryError: The system ended a measurement.
     """
     context = multiprocessing.get_context("spawn")
     measurements: dict[Case, list[Measurement]] = {}
     for _ in range(rounds):
         for case in wanted:
-            with ProcessPoolExecutor(max_workers=1, mp_context=context) as process:
-                measurements.setdefault(case, []).append(process.submit(measure, case, seconds).result())
+            try:
+                with ProcessPoolExecutor(max_workers=1, mp_context=context) as process:
+                    measurements.setdefault(case, []).append(process.submit(measure, case, seconds).result())
+            except BrokenProcessPool as error:
+                raise MemoryError(
+                    f"the process that measured {case} died; it may have had too little memory"
+                ) from error
             yield [_row(case, found) for case, found in measurements.items()]
 
 
