@@ -1,28 +1,17 @@
-"""How fast the sampling engines are, on one net, in one run.
-
-Every measurement runs in a process of its own, so that its peak memory is its own, and rounds go through all engines in
-turn, so that a machine that slows down slows all of them.
-"""
+"""How fast the sampling engines are, on one net, in one run."""
 
 from __future__ import annotations
 
-import contextlib
-import multiprocessing
-import platform
-import resource
 import statistics
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Literal
 
 import torch
 
 from lightning_wavenet.backbone import TransposedUpsampling, WaveNet
+from lightning_wavenet.benchmarks.rounds import device_name, forget_peak_memory, in_turn, peak_memory_mb
 from lightning_wavenet.sampling import Sampler, Stream, native
 
 SAMPLE_RATE = 16_000
@@ -154,31 +143,20 @@ def run(wanted: Sequence[Case], seconds: float, rounds: int) -> Iterator[list[Ro
     Raises:
         MemoryError: The system ended a measurement.
     """
-    context = multiprocessing.get_context("spawn")
-    measurements: dict[Case, list[Measurement]] = {}
-    for _ in range(rounds):
-        for case in wanted:
-            try:
-                with ProcessPoolExecutor(max_workers=1, mp_context=context) as process:
-                    measurements.setdefault(case, []).append(process.submit(measure, case, seconds).result())
-            except BrokenProcessPool as error:
-                raise MemoryError(
-                    f"the process that measured {case} died; it may have had too little memory"
-                ) from error
-            yield [_row(case, found) for case, found in measurements.items()]
+    for measurements in in_turn(measure, wanted, seconds, rounds):
+        yield [_row(case, found) for case, found in measurements.items()]
 
 
 def measure(case: Case, seconds: float) -> Measurement:
     """Measures one case once, in this process."""
     torch.set_num_threads(case.threads)
     torch.manual_seed(0)
-    net = NETS[case.net]().eval()
-    if case.engine == "cuda":
-        net.cuda()
+    device = _device(case)
+    net = NETS[case.net]().eval().to(device)
     sampler = Sampler(net, case.engine, case.precision)
     streams = [_stream(net, seed) for seed in range(case.batch)]
-    _forget_peak_memory()
-    before = _peak_memory_mb(case)
+    forget_peak_memory(device)
+    before = peak_memory_mb(device)
 
     began = time.perf_counter()
     next(sampler.stream(streams, chunk=1))
@@ -192,8 +170,12 @@ def measure(case: Case, seconds: float) -> Measurement:
     while (spent := time.perf_counter() - began) < seconds or done < TIMED_CHUNKS:
         next(chunks)
         done += 1
-    peak = _peak_memory_mb(case)
+    peak = peak_memory_mb(device)
     return Measurement(done * chunk * case.batch / spent, first, peak, peak - before)
+
+
+def _device(case: Case) -> torch.device:
+    return torch.device("cuda" if case.engine == "cuda" else "cpu")
 
 
 def _stream(net: WaveNet, seed: int) -> Stream:
@@ -206,26 +188,6 @@ def _stream(net: WaveNet, seed: int) -> Stream:
     return Stream(samples, seed, frames=frames)
 
 
-def _peak_memory_mb(case: Case) -> float:
-    if case.engine == "cuda":
-        return torch.cuda.max_memory_allocated() / 1e6
-    status = Path("/proc/self/status")
-    if status.exists():
-        (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
-        return int(line.split()[1]) * 1024 / 1e6
-    # Elsewhere a process inherits the peak of the one that started it.
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
-
-
-def _forget_peak_memory() -> None:
-    """Lets the peak begin anew with what the process has now, where Linux can."""
-    forget = Path("/proc/self/clear_refs")
-    if forget.exists():
-        with contextlib.suppress(OSError):
-            forget.write_text("5")
-
-
 def _row(case: Case, found: list[Measurement]) -> Row:
     rate = statistics.median(measurement.samples_per_second for measurement in found)
     return Row(
@@ -236,14 +198,5 @@ def _row(case: Case, found: list[Measurement]) -> Row:
         first_sample_seconds=statistics.median(measurement.first_sample_seconds for measurement in found),
         peak_memory_mb=statistics.median(measurement.peak_memory_mb for measurement in found),
         extra_memory_mb=statistics.median(measurement.extra_memory_mb for measurement in found),
-        device=torch.cuda.get_device_name() if case.engine == "cuda" else cpu_name(),
+        device=device_name(_device(case)),
     )
-
-
-def cpu_name() -> str:
-    """What the CPU calls itself, and what PyTorch uses of it."""
-    description = Path("/proc/cpuinfo")
-    lines = description.read_text().splitlines() if description.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    name = names[0] if names else platform.processor() or platform.machine()
-    return f"{name}, {torch.backends.cpu.get_cpu_capability()}"

@@ -1,11 +1,12 @@
-"""`wavenet benchmark generate`: the engines against one another on this machine."""
+"""`wavenet benchmark generate|train`: engines and forms against one another on this machine."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from jsonargparse import ArgumentParser
 
@@ -15,7 +16,9 @@ from lightning_wavenet.errors import RequestError
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from lightning_wavenet.benchmarks.generation import Row
+    from lightning_wavenet.benchmarks import generation, training
+
+R = TypeVar("R")
 
 
 def main(arguments: list[str]) -> None:
@@ -28,8 +31,18 @@ def main(arguments: list[str]) -> None:
     verb.add_function_arguments(generate, skip={"overwrite"})
     add_overwrite(verb, "replace the JSON file if it exists")
     verbs.add_subcommand("generate", verb, help="samples a second of the sampling engines")
+    steps = ArgumentParser(
+        description="Trains the paper's net for a few steps in several forms, against the plain textbook form.",
+        **PARSER,
+    )
+    steps.add_function_arguments(train, skip={"overwrite"})
+    add_overwrite(steps, "replace the JSON file if it exists")
+    verbs.add_subcommand("train", steps, help="samples a second of the training step and of the loader")
     options = parser.parse_args(arguments)
-    generate(**vars(options.generate))
+    if options.verb == "generate":
+        generate(**vars(options.generate))
+    else:
+        train(**vars(options.train))
 
 
 def generate(
@@ -59,34 +72,89 @@ def generate(
         RequestError: The options do not fit this machine, or the file exists.
     """
     import torch
-    from rich.console import Console
-    from rich.live import Live
 
     from lightning_wavenet.benchmarks import generation
 
     batch, threads = batch or [1, 16], threads or [torch.get_num_threads()]
     if min(*batch, *threads, rounds) < 1 or seconds <= 0:
         raise RequestError("batch, threads, rounds and seconds must be positive")
-    if json is not None and json.is_dir():
-        raise RequestError(f"{json} is a folder; --json takes a file")
-    if json is not None and json.exists() and not overwrite:
-        raise RequestError(f"{json} exists: choose another --json, or say --overwrite")
-    if json is not None and not json.absolute().parent.is_dir():
-        raise RequestError(f"the folder of {json} does not exist")
+    _check(json, overwrite)
     cases = generation.cases(net, engines or ["eager", "native", "cuda"], batch, threads)
     if not cases:
         raise RequestError(f"this machine has none of the engines {', '.join(engines or [])}")
-    rows: list[Row] = []
+    rows = _show(generation.run(cases, seconds, rounds), _generation_table)
+    _write(json, rows)
+
+
+def train(
+    crop: int = 8_000,
+    batch: int = 1,
+    threads: int | None = None,
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+    seconds: float = 10.0,
+    rounds: int = 3,
+    json: Path | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Measures training steps (forward, backward, Adam) of the paper's net, and how fast batches can be loaded.
+
+    Args:
+        crop: Samples of a crop that count in the loss.
+        batch: Crops a step.
+        threads: Of the CPU; by default as many as PyTorch takes.
+        device: "auto" is a GPU where there is one.
+        seconds: How long every measurement trains at least, after warming up (s).
+        rounds: How often everything is measured; the figures are medians.
+        json: Write the rows here too.
+        overwrite: Whether that file may be replaced.
+
+    Raises:
+        RequestError: The options do not fit this machine, or the file exists.
+    """
+    import torch
+
+    from lightning_wavenet.benchmarks import training
+
+    threads = threads or torch.get_num_threads()
+    if min(crop, batch, threads, rounds) < 1 or seconds <= 0:
+        raise RequestError("crop, batch, threads, rounds and seconds must be positive")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise RequestError("there is no GPU on this machine; leave out --device")
+    _check(json, overwrite)
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    cases = training.cases(crop, batch, threads, device)
+    rows = _show(training.run(cases, seconds, rounds), _training_table)
+    _write(json, rows)
+
+
+def _check(json: Path | None, overwrite: bool) -> None:
+    """Before anything is measured: whether the figures can be written."""
+    if json is None:
+        return
+    if json.is_dir():
+        raise RequestError(f"{json} is a folder; --json takes a file")
+    if json.exists() and not overwrite:
+        raise RequestError(f"{json} exists: choose another --json, or say --overwrite")
+    if not json.absolute().parent.is_dir():
+        raise RequestError(f"the folder of {json} does not exist")
+
+
+def _show(measurements: Iterator[list[R]], table: Callable[[list[R]], Table]) -> list[R]:
+    """Shows the table as it fills, and returns its last rows."""
+    from rich.console import Console
+    from rich.live import Live
+
+    rows: list[R] = []
     console = Console(width=None if Console().is_terminal else 120)
     with Live(console=console, transient=True) as live:
-        for rows in generation.run(cases, seconds, rounds):
-            live.update(_table(rows))
-    console.print(_table(rows))
-    if json is not None:
-        _write(json, rows)
+        for rows in measurements:
+            live.update(table(rows))
+    console.print(table(rows))
+    return rows
 
 
-def _table(rows: list[Row]) -> Table:
+def _generation_table(rows: list[generation.Row]) -> Table:
     from rich.table import Table
 
     table = Table(title=f"{rows[0].net} at 16 kHz, {', '.join(dict.fromkeys(row.device for row in rows))}")
@@ -109,7 +177,31 @@ def _table(rows: list[Row]) -> Table:
     return table
 
 
-def _write(path: Path, rows: list[Row]) -> None:
+def _training_table(rows: list[training.Row]) -> Table:
+    from rich.table import Table
+
+    table = Table(title=f"the paper's net, batches of {rows[0].batch} x {rows[0].crop:,} samples, {rows[0].device}")
+    for name in ("form", "precision", "compiled"):
+        table.add_column(name)
+    for name in ("samples/s", "x textbook", "peak MB", "GFLOP/s", "of peak"):
+        table.add_column(name, justify="right")
+    textbook = next(row.samples_per_second for row in rows if row.form == "textbook")
+    for row in rows:
+        table.add_row(
+            *(row.form, row.precision, "yes" if row.compiled else "no"),
+            *(
+                f"{row.samples_per_second:,.0f}",
+                f"{row.samples_per_second / textbook:.2f}",
+                f"{row.peak_memory_mb:,.0f}",
+            ),
+            *(f"{row.gflops:,.0f}", f"{row.share_of_peak:.0%}") if row.gflops else ("", ""),
+        )
+    return table
+
+
+def _write(path: Path | None, rows: Sequence[generation.Row | training.Row]) -> None:
+    if path is None:
+        return
     text = json.dumps([asdict(row) for row in rows], indent=2)
     part = path.with_name(f".{path.name}.part")
     part.write_text(text + "\n")

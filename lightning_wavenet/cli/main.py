@@ -14,7 +14,7 @@ VERBS = {
     "test": ("lightning_wavenet.cli.training", "bits per sample of a checkpoint on the test split"),
     "predict": ("lightning_wavenet.cli.training", "generate a clip for each of the test split's prompts"),
     "generate": ("lightning_wavenet.cli.generate", "generate audio from a checkpoint"),
-    "benchmark": ("lightning_wavenet.cli.benchmark", "measure how fast this machine generates"),
+    "benchmark": ("lightning_wavenet.cli.benchmark", "measure how fast this machine generates and trains"),
     "data": ("lightning_wavenet.cli.data", "synthesize, prepare or describe a corpus"),
 }
 USAGE = "usage: wavenet VERB [options]    (wavenet VERB --help tells a verb's options)"

@@ -1,0 +1,257 @@
+"""How fast the backbone trains, against the plain textbook form of the same net, in one run."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
+
+from datamodules import Audio, AudioFolderDataModule, Crops, Split
+from datamodules.synthetic import synthesize_folder
+from lightning_wavenet.backbone import WaveNet
+from lightning_wavenet.benchmarks.rounds import device_name, forget_peak_memory, in_turn, peak_memory_mb
+
+TIMED_STEPS = 3
+"""At least so many steps are timed."""
+WARM_UP_STEPS = 3
+"""Not timed: the first compiles where that is asked for."""
+PEAK_SIZE = 2_048
+"""Rows and columns of the matrices whose product gives the device's peak."""
+
+
+class TextbookWaveNet(nn.Module):
+    """The same net as most write it: `Conv1d` with dilation over `[B, C, T]`, one-hot input, skips summed by layer.
+
+    Args:
+        net: Whose weights are copied: one-hot input, separate projections, no conditions.
+    """
+
+    def __init__(self, net: WaveNet) -> None:
+        super().__init__()
+        residual, gate, skip = net.residual_channels, net.gate_channels, net.skip_channels
+        layers = net.stack.residual_layers()
+        self.levels = net.distribution.levels
+        self.receptive_field = net.receptive_field
+        self.input = nn.Conv1d(self.levels, residual, net.input_kernel_size, bias=net.bias)
+        self.dilated = nn.ModuleList(
+            nn.Conv1d(residual, gate, net.kernel_size, dilation=layer.dilation, bias=net.bias) for layer in layers
+        )
+        self.projections = nn.ModuleList(nn.Conv1d(gate // 2, residual, 1, bias=net.bias) for _ in layers[:-1])
+        self.skips = nn.ModuleList(
+            nn.Conv1d(gate // 2, skip, 1, bias=net.bias and not index) for index in range(len(layers))
+        )
+        self.hidden = nn.Conv1d(skip, net.head_channels, 1)
+        self.output = nn.Conv1d(net.head_channels, self.levels, 1)
+        self._copy(net)
+
+    @torch.no_grad()
+    def _copy(self, net: WaveNet) -> None:
+        tensors = net.state_dict()
+
+        def copy(conv: nn.Module, weight: Tensor, bias: Tensor | None) -> None:
+            assert isinstance(conv, nn.Conv1d)
+            conv.weight.copy_(weight)
+            if conv.bias is not None and bias is not None:
+                conv.bias.copy_(bias)
+
+        copy(self.input, tensors["input_layer.tables"].permute(2, 1, 0), tensors.get("input_layer.bias"))
+        for index, layer in enumerate(net.stack.residual_layers()):
+            taps = layer.dilated.weight.unflatten(1, (net.kernel_size, -1)).transpose(1, 2)
+            copy(self.dilated[index], taps, layer.dilated.bias)
+            if layer.projection is not None:
+                copy(self.projections[index], layer.projection.weight.unsqueeze(-1), layer.projection.bias)
+        parts = tensors["stack.skip.weight"].split(net.gate_channels // 2, dim=1)
+        for skip, part in zip(self.skips, parts, strict=True):
+            copy(skip, part.unsqueeze(-1), tensors.get("stack.skip.bias"))
+        for conv, linear in zip((self.hidden, self.output), net.head_layers(), strict=True):
+            copy(conv, linear.weight.unsqueeze(-1), linear.bias)
+
+    def forward(self, codes: Tensor) -> Tensor:
+        """Codes `[B, T]` to logits `[B, T - R + 1, levels]`, as `WaveNet.forward`."""
+        x = self.input(F.one_hot(codes, self.levels).transpose(1, 2).to(self.input.weight.dtype))
+        steps = codes.shape[1] - self.receptive_field + 1
+        skips = torch.zeros((), device=x.device)
+        for index, dilated in enumerate(self.dilated):
+            filtered, gate = dilated(x).chunk(2, dim=1)
+            z = torch.tanh(filtered) * torch.sigmoid(gate)
+            skips = skips + self.skips[index](z[:, :, -steps:])
+            if index < len(self.projections):
+                projection = self.projections[index](z)
+                x = x[:, :, -projection.shape[2] :] + projection
+        return self.output(F.relu(self.hidden(F.relu(skips)))).transpose(1, 2)
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is measured: training steps of the paper's net.
+
+    Attributes:
+        form: "textbook", "matrix" for the backbone of this project, or "loader" for batches alone, without a step.
+        precision: "bfloat16" is autocast.
+        compiled: Whether by `torch.compile`.
+        crop: Samples of a crop that count in the loss.
+        batch: Crops a step.
+        threads: Of the CPU.
+        device: "cpu" or "cuda".
+    """
+
+    form: Literal["textbook", "matrix", "loader"]
+    precision: Literal["float32", "bfloat16"]
+    compiled: bool
+    crop: int
+    batch: int
+    threads: int
+    device: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """A case and its figures, medians over all rounds.
+
+    Attributes:
+        form: "textbook", "matrix" or "loader".
+        precision: "float32" or "bfloat16".
+        compiled: Whether by `torch.compile`.
+        crop: Samples of a crop that count in the loss.
+        batch: Crops a step.
+        threads: Of the CPU.
+        device: What the device calls itself.
+        samples_per_second: Samples that count in the loss.
+        peak_memory_mb: Of the process (MB); on a GPU what PyTorch allocated there.
+        gflops: Floating-point operations of the steps (1e9 a second), 0 for the loader.
+        share_of_peak: Of the rate of a large matrix product in the same precision.
+    """
+
+    form: str
+    precision: str
+    compiled: bool
+    crop: int
+    batch: int
+    threads: int
+    device: str
+    samples_per_second: float
+    peak_memory_mb: float
+    gflops: float
+    share_of_peak: float
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What one round found of a case."""
+
+    samples_per_second: float
+    peak_memory_mb: float
+    gflops: float
+    share_of_peak: float
+
+
+def cases(crop: int, batch: int, threads: int, device: str) -> list[Case]:
+    """The textbook form as it is, the backbone in all its forms, and the loader."""
+    settings: list[tuple[Literal["textbook", "matrix", "loader"], Literal["float32", "bfloat16"], bool]] = [
+        ("textbook", "float32", False),
+        ("textbook", "bfloat16", False),
+        ("matrix", "float32", False),
+        ("matrix", "float32", True),
+        ("matrix", "bfloat16", False),
+        ("matrix", "bfloat16", True),
+        ("loader", "float32", False),
+    ]
+    return [Case(form, precision, compiled, crop, batch, threads, device) for form, precision, compiled in settings]
+
+
+def run(wanted: Sequence[Case], seconds: float, rounds: int) -> Iterator[list[Row]]:
+    """Measures; arguments as in `in_turn`.
+
+    Yields:
+        After every measurement the rows so far, medians over their rounds.
+    """
+    for found in in_turn(measure, wanted, seconds, rounds):
+        yield [_row(case, measurements) for case, measurements in found.items()]
+
+
+def measure(case: Case, seconds: float) -> Measurement:
+    """Measures one case once, in this process."""
+    if case.form == "loader":
+        return _measure_loader(case, seconds)
+    torch.set_num_threads(case.threads)
+    torch.manual_seed(0)
+    device, dtype = torch.device(case.device), getattr(torch, case.precision)
+    net = WaveNet()
+    model = (TextbookWaveNet(net) if case.form == "textbook" else net).to(device)
+    forward = torch.compile(model) if case.compiled else model
+    optimizer = torch.optim.Adam(model.parameters(), 1e-3)
+    codes = torch.randint(0, net.distribution.levels, (case.batch, case.crop + net.receptive_field), device=device)
+    targets = codes[:, net.receptive_field :]
+
+    def step() -> None:
+        optimizer.zero_grad()
+        with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+            logits = forward(codes[:, :-1])
+        net.distribution.nll(logits.float(), targets).mean().backward()
+        optimizer.step()
+
+    forget_peak_memory(device)
+    for _ in range(WARM_UP_STEPS):
+        step()
+    _wait(device)
+    done, began = 0, time.perf_counter()
+    while (spent := time.perf_counter() - began) < seconds or done < TIMED_STEPS:
+        step()
+        _wait(device)
+        done += 1
+    peak = peak_memory_mb(device)
+    # Operations are those of the uncompiled matrix form: what the net needs, whatever a form makes of it.
+    with FlopCounterMode(display=False) as counter:
+        net.to(device).distribution.nll(net(codes[:, :-1]), targets).mean().backward()
+    flops = counter.get_total_flops() * done / spent
+    return Measurement(done * case.batch * case.crop / spent, peak, flops / 1e9, flops / _peak_flops(device, dtype))
+
+
+def _measure_loader(case: Case, seconds: float) -> Measurement:
+    """Batches of a corpus of tones, cropped as in training, in the training process."""
+    with tempfile.TemporaryDirectory() as folder:
+        corpus = synthesize_folder(Path(folder) / "corpus", 4, 10, "tones", sample_rate=16_000)
+        audio, crops = Audio(16_000, cache_dir=Path(folder) / "cache"), Crops(case.crop, case.batch)
+        data = AudioFolderDataModule(corpus, audio, Split(), crops)
+        data.prepare_data()
+        data.setup()
+        data.context = WaveNet().receptive_field
+        forget_peak_memory(torch.device("cpu"))
+        done, began = 0, time.perf_counter()
+        while (spent := time.perf_counter() - began) < seconds or not done:
+            done += sum(int(batch.target_mask.sum()) for batch in data.train_dataloader())
+        return Measurement(done / spent, peak_memory_mb(torch.device("cpu")), 0.0, 0.0)
+
+
+def _peak_flops(device: torch.device, dtype: torch.dtype) -> float:
+    """Operations a second of a large matrix product."""
+    a = torch.randn(PEAK_SIZE, PEAK_SIZE, device=device, dtype=dtype)
+    times = []
+    for _ in range(12):
+        began = time.perf_counter()
+        a @ a
+        _wait(device)
+        times.append(time.perf_counter() - began)
+    return 2 * PEAK_SIZE**3 / statistics.median(times[2:])
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def _row(case: Case, found: list[Measurement]) -> Row:
+    figures = {
+        name: statistics.median(getattr(measurement, name) for measurement in found)
+        for name in ("samples_per_second", "peak_memory_mb", "gflops", "share_of_peak")
+    }
+    return Row(**{**asdict(case), "device": device_name(torch.device(case.device))}, **figures)
