@@ -326,7 +326,7 @@ def test_a_live_check_holds_arrivals_against_playback():
 
 def test_benchmark_writes_a_row_a_case(tmp_path, capsys):
     file = tmp_path / "rows.json"
-    wanted = ["benchmark", "generate", "--net", "deepvoice-20-32-128", "--batch", "[1]", "--threads", "[1]"]
+    wanted = ["benchmark", "generate", "--net", "deepvoice-20-32-128", "--batch", "1", "--threads", "[1]"]
     wanted += ["--seconds", "0.1", "--rounds", "1", "--json", str(file)]
     main(wanted)
     rows = json.loads(file.read_text())
@@ -345,3 +345,5 @@ def test_benchmark_writes_a_row_a_case(tmp_path, capsys):
     assert "exists" in refused(wanted, capsys)
     assert "folder" in refused([*wanted[:-1], str(tmp_path / "missing" / "rows.json")], capsys)
     assert "positive" in refused([*wanted[:-2], "--seconds", "0"], capsys)
+    assert "whole numbers joined by commas" in refused([*wanted[:-2], "--batch", "1,many"], capsys)
+    assert "no engine 'gpu'" in refused([*wanted[:-2], "--engines", "eager,gpu"], capsys)

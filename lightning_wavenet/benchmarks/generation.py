@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 import torch
+from torch import Tensor
 
 from lightning_wavenet.backbone import TransposedUpsampling, WaveNet
 from lightning_wavenet.benchmarks.rounds import device_name, forget_peak_memory, in_turn, peak_memory_mb
@@ -68,15 +69,10 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Row:
+class Row(Case):
     """A case and its figures, medians over all rounds.
 
     Attributes:
-        net: One of `NETS`.
-        engine: Sampling engine.
-        precision: Of weights and products.
-        batch: Streams side by side.
-        threads: Of the CPU.
         samples_per_second: In all streams.
         samples_per_second_per_stream: In each of them.
         rtf: Seconds of compute a second of audio, of all streams together.
@@ -86,11 +82,6 @@ class Row:
         device: CPU or GPU.
     """
 
-    net: str
-    engine: str
-    precision: str
-    batch: int
-    threads: int
     samples_per_second: float
     samples_per_second_per_stream: float
     rtf: float
@@ -163,7 +154,7 @@ def measure(case: Case, seconds: float) -> Measurement:
     first = time.perf_counter() - began
 
     chunk = SAMPLE_RATE // 10
-    chunks = sampler.stream(streams, chunk)
+    chunks = _endless(sampler, streams, chunk)
     next(chunks)
     done = 0
     began = time.perf_counter()
@@ -174,13 +165,19 @@ def measure(case: Case, seconds: float) -> Measurement:
     return Measurement(done * chunk * case.batch / spent, first, peak, peak - before)
 
 
+def _endless(sampler: Sampler, streams: list[Stream], chunk: int) -> Iterator[list[Tensor]]:
+    """Chunks of the streams, which begin again when they have ended."""
+    while True:
+        yield from sampler.stream(streams, chunk)
+
+
 def _device(case: Case) -> torch.device:
     return torch.device("cuda" if case.engine == "cuda" else "cpu")
 
 
 def _stream(net: WaveNet, seed: int) -> Stream:
-    """Ten minutes out of silence, with random conditions."""
-    samples = 600 * SAMPLE_RATE
+    """A minute out of silence, with random conditions."""
+    samples = 60 * SAMPLE_RATE
     if net.upsampling is None:
         return Stream(samples, seed)
     generator = torch.Generator().manual_seed(seed)

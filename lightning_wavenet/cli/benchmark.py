@@ -47,9 +47,9 @@ def main(arguments: list[str]) -> None:
 
 def generate(
     net: Literal["paper", "deepvoice-20-32-128", "deepvoice-40-64-256", "tts"] = "paper",
-    engines: list[Literal["eager", "native", "cuda"]] | None = None,
-    batch: list[int] | None = None,
-    threads: list[int] | None = None,
+    engines: str = "eager,native,cuda",
+    batch: str = "1,16",
+    threads: str | None = None,
     seconds: float = 3.0,
     rounds: int = 3,
     json: Path | None = None,
@@ -60,9 +60,9 @@ def generate(
     Args:
         net: "paper" (30 layers, 64 residual, 128 gate, 256 skip channels), "deepvoice-LAYERS-RESIDUAL-SKIP", or "tts"
             (paper with local conditioning every 5 ms, upsampled by the net).
-        engines: For example [eager,native]; by default all that this machine has.
-        batch: Streams side by side, for example [1,16]; by default 1 and 16.
-        threads: Of the CPU, for example [1,2]; by default as many as PyTorch takes.
+        engines: Joined by commas; those that this machine lacks are left out.
+        batch: Streams side by side, several numbers joined by commas.
+        threads: Of the CPU, several numbers joined by commas; by default as many as PyTorch takes.
         seconds: How long every measurement generates at least (s).
         rounds: How often everything is measured; the figures are medians.
         json: Write the rows here too.
@@ -75,13 +75,18 @@ def generate(
 
     from lightning_wavenet.benchmarks import generation
 
-    batch, threads = batch or [1, 16], threads or [torch.get_num_threads()]
-    if min(*batch, *threads, rounds) < 1 or seconds <= 0:
+    batches = _numbers("batch", batch)
+    counts = [torch.get_num_threads()] if threads is None else _numbers("threads", threads)
+    wanted = _parts(engines)
+    for engine in wanted:
+        if engine not in ("eager", "native", "cuda"):
+            raise RequestError(f"there is no engine {engine!r}; there are eager, native, cuda")
+    if min(*batches, *counts, rounds) < 1 or seconds <= 0:
         raise RequestError("batch, threads, rounds and seconds must be positive")
     _check(json, overwrite)
-    cases = generation.cases(net, engines or ["eager", "native", "cuda"], batch, threads)
+    cases = generation.cases(net, wanted, batches, counts)
     if not cases:
-        raise RequestError(f"this machine has none of the engines {', '.join(engines or [])}")
+        raise RequestError(f"this machine has none of the engines {', '.join(wanted)}")
     rows = _show(generation.run(cases, seconds, rounds), _generation_table)
     _write(json, rows)
 
@@ -126,6 +131,18 @@ def train(
     cases = training.cases(crop, batch, threads, device)
     rows = _show(training.run(cases, seconds, rounds), _training_table)
     _write(json, rows)
+
+
+def _parts(text: str) -> list[str]:
+    """What commas join; brackets around it, as of a YAML list, mean nothing."""
+    return [part.strip() for part in text.strip("[] ").split(",")]
+
+
+def _numbers(name: str, text: str) -> list[int]:
+    try:
+        return [int(part) for part in _parts(text)]
+    except ValueError as error:
+        raise RequestError(f"--{name} takes whole numbers joined by commas, got {text!r}") from error
 
 
 def _check(json: Path | None, overwrite: bool) -> None:

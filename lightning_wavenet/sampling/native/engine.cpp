@@ -428,7 +428,7 @@ private:
 
         const Rows<float> skips = rows(skips_, team.first, shape_.skip);
         if (!shape_.shared_projection) {
-            // One product where the layers are done already, else one after every few layers.
+            // One product where the layers are done already, else one after every layer.
             const int stride = team.threads == 1 ? shape_.layers : 1;
             for (int l = 0; l < shape_.layers; l += stride) {
                 wait_for(team.layers_done, before + l + stride);
