@@ -15,7 +15,6 @@ from lightning_wavenet.callbacks import LastAndBest
 from lightning_wavenet.errors import RequestError
 from lightning_wavenet.metrics import BitsPerSample
 from lightning_wavenet.sampling import Sampler
-from lightning_wavenet.schedules import WarmupCosine
 from lightning_wavenet.tasks import SpeakerWaveNet, UnconditionalWaveNet
 from lightning_wavenet.vocabulary import Vocabulary
 
@@ -264,7 +263,7 @@ def test_stop_and_resume_is_the_uninterrupted_run_to_the_bit(tones, tmp_path, wo
 
 
 def test_three_speakers_of_one_tone_each_generate_their_own(tones, tmp_path):
-    """The speaker's tone has more than ten times the power of the other two."""
+    """The speaker's tone is the strongest in at least 16 of 24 clips; by chance it would be in 8."""
     pl.seed_everything(0, verbose=False)
     net = WaveNet(
         dilations="1..32 x2",
@@ -276,14 +275,13 @@ def test_three_speakers_of_one_tone_each_generate_their_own(tones, tmp_path):
     )
     task = SpeakerWaveNet(net, speakers=3, optimizer=lambda parameters: torch.optim.Adam(parameters, lr=5e-3))
     trainer_for(tmp_path, 300, gradient_clip_val=1.0).fit(task, corpus(tones, samples=500, batch_size=4))
-    prompts = batch_of([5, 5, 5], 0)
-    clips = Sampler(net.eval()).generate(task.streams(prompts, 2_000, seed=1))
-    frequencies = [100 * prime**0.5 for prime in (2, 3, 5)]
-    for speaker, clip in enumerate(clips):
-        spectrum = torch.fft.rfft(clip * torch.hann_window(2_000)).abs().square()
-        power = [spectrum[round(f) - 3 : round(f) + 4].sum().item() for f in frequencies]
-        others = [p for n, p in enumerate(power) if n != speaker]
-        assert power[speaker] > 10 * max(others), (speaker, power)
+    speakers = torch.arange(3).repeat(8)
+    prompts = batch_of([5] * 24, 0)._replace(speaker=speakers)
+    clips = torch.stack(Sampler(net.eval()).generate(task.streams(prompts, 2_000, seed=1)))
+    spectra = torch.fft.rfft(clips * torch.hann_window(2_000)).abs().square()
+    tones_hz = [round(100 * prime**0.5) for prime in (2, 3, 5)]
+    power = torch.stack([spectra[:, tone - 3 : tone + 4].sum(1) for tone in tones_hz], dim=1)
+    assert (power.argmax(1) == speakers).sum() >= 16
 
 
 def test_scheduler_steps_with_the_optimizer(tones, tmp_path):

@@ -1,8 +1,8 @@
-"""The gated residual layer (section 2.3, Figure 4) and the stack of them, as matrix products over `[B, T, C]`.
+"""The gated residual layer (section 2.3, Figure 4) and the stack of them, as matrix products.
 
-A dilated convolution of k taps is one product of k concatenated time-shifted views with a `[k C, G]` matrix, which
-runs several times as fast on CPUs and GPUs as `Conv1d` with dilation. No layer pads: each returns only the steps whose
-taps all lie in its input, so that nothing is computed that does not count.
+A dilated convolution of k taps is k products of time-shifted views with `[C, G]` matrices, which run faster on CPUs and
+GPUs than `Conv1d` with dilation. Time comes first, `[T, B, C]`, so that a stretch of time is one block of memory. No
+layer pads: each returns only the steps whose taps all lie in its input, so that nothing is computed in vain.
 """
 
 from __future__ import annotations
@@ -11,6 +11,10 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from lightning_wavenet.backbone.by_hand import LayerWeights, Plan, skip_sum
+from lightning_wavenet.backbone.gate import gate
 
 
 class ResidualLayer(nn.Module):
@@ -64,22 +68,21 @@ class ResidualLayer(nn.Module):
             both = both + global_term
         if self.local is not None:
             both = both + self.local(local)
-        filtered, gate = both.chunk(2, dim=-1)
-        return torch.tanh(filtered) * torch.sigmoid(gate)
+        return gate(both)
 
     def forward(self, x: Tensor, global_term: Tensor | None, local: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Gated signal and projection over the steps that have all their taps.
 
         Args:
-            x: `[B, T, C]`.
-            global_term: `[B, 1, G]` or None.
-            local: `[B, T', L]` with T' = T - reach, or None.
+            x: `[T, B, C]`.
+            global_term: `[B, G]` or None.
+            local: `[T', B, L]` with T' = T - reach, or None.
 
         Returns:
-            z `[B, T', G / 2]` and its projection `[B, T', C]` (None in a layer without one).
+            z `[T', B, G / 2]` and its projection `[T', B, C]` (None in a layer without one).
         """
-        steps = x.shape[1] - self.reach
-        views = [x[:, tap * self.dilation : tap * self.dilation + steps] for tap in range(self.kernel_size)]
+        steps = len(x) - self.reach
+        views = [x[tap * self.dilation : tap * self.dilation + steps] for tap in range(self.kernel_size)]
         z = self.gate(torch.cat(views, dim=-1), global_term, local)
         return z, None if self.projection is None else self.projection(z)
 
@@ -88,8 +91,12 @@ class ResidualStack(nn.Module):
     """Residual layers in a row, and the sum of their skip connections.
 
     With separate projections the skip sum of all layers is one product: the layers' gated signals side by side,
-    `[B, T, layers * G / 2]`, times one matrix. With `shared_projection` (Figure 4 taken literally) a layer's one 1x1
+    `[T, B, layers * G / 2]`, times one matrix. With `shared_projection` (Figure 4 taken literally) a layer's one 1x1
     projection goes to both the residual and the skip sum.
+
+    Attributes:
+        recompute: Whether training keeps only the input of every layer for the backward pass and computes the rest
+            again: less memory for more time, and the same gradients.
 
     Args:
         dilations: Dilation of each layer in samples.
@@ -116,7 +123,10 @@ class ResidualStack(nn.Module):
         bias: bool,
     ) -> None:
         super().__init__()
+        self.recompute = False
         self.gate_channels = gate_channels
+        self.dilations = tuple(dilations)
+        self.kernel_size = kernel_size
         self.layers = nn.ModuleList(
             ResidualLayer(
                 dilation,
@@ -160,22 +170,75 @@ class ResidualStack(nn.Module):
         """Skip sum over the steps that have their whole receptive field.
 
         Args:
-            x: `[B, T, C]`.
+            x: `[T, B, C]`.
             vector: Global condition `[B, global_channels]`.
-            local: Local condition `[B, T, local_channels]`; step t holds the condition of the sample predicted there.
+            local: Local condition `[T, B, local_channels]`; step t holds the condition of the sample predicted there.
 
         Returns:
-            `[B, T - reach, S]`.
+            `[T - reach, B, S]`.
         """
-        steps = x.shape[1] - self.reach
+        if torch.compiler.is_compiling():
+            return self._by_autograd(x, vector, local)
+        return self._by_hand(x, vector, local)
+
+    def _by_autograd(self, x: Tensor, vector: Tensor | None, local: Tensor | None) -> Tensor:
+        """What a compiler can fuse."""
+        kind = x.device.type
+        if torch.is_autocast_enabled(kind):
+            x = x.to(torch.get_autocast_dtype(kind))
+        steps = len(x) - self.reach
         gated, projected = [], []
         for layer, term in zip(self.residual_layers(), self.global_terms(vector), strict=True):
-            remaining = x.shape[1] - layer.reach
-            z, projection = layer(
-                x, None if term is None else term.unsqueeze(1), None if local is None else local[:, -remaining:]
-            )
-            gated.append(z[:, -steps:])
+            condition = None if local is None else local[-(len(x) - layer.reach) :]
+            if self.recompute and torch.is_grad_enabled():
+                z, projection = checkpoint(layer, x, term, condition, use_reentrant=False)
+            else:
+                z, projection = layer(x, term, condition)
+            gated.append(z[-steps:])
             if projection is not None:
-                x = x[:, layer.reach :] + projection
-                projected.append(projection[:, -steps:])
+                x = x[layer.reach :] + projection
+                projected.append(projection[-steps:])
         return self.sum_skips(gated, projected)
+
+    def _by_hand(self, x: Tensor, vector: Tensor | None, local: Tensor | None) -> Tensor:
+        """What runs fastest without one."""
+        layers, kind = self.residual_layers(), x.device.type
+        autocast = torch.is_autocast_enabled(kind)
+        dtype = torch.get_autocast_dtype(kind) if autocast else x.dtype
+
+        def cast(tensor: Tensor | None) -> Tensor | None:
+            return None if tensor is None else tensor.to(dtype)
+
+        def flat(tensor: Tensor) -> Tensor:
+            return tensor.to(dtype).flatten(0, 1)
+
+        last = None if self.skip is not None else layers[-1]
+        weights = [
+            LayerWeights(
+                layer.dilated.weight.to(dtype),
+                cast(layer.dilated.bias),
+                None if layer.local is None else layer.local.weight.to(dtype),
+                # Where the last layer has a projection, it is the skip sum's.
+                None if layer.projection is None or layer is last else layer.projection.weight.to(dtype),
+                None if layer.projection is None or layer is last else cast(layer.projection.bias),
+            )
+            for layer in layers
+        ]
+        steps = len(x) - self.reach
+        plan = Plan(self.dilations, self.kernel_size, x.shape[1], steps, self.recompute, torch.is_grad_enabled())
+        terms = None if self.vector is None or vector is None else self.vector(vector).to(dtype)
+        skip, skip_bias = self._skip_weights()
+        with torch.autocast(kind, enabled=False):
+            total = skip_sum(
+                plan, flat(x), terms, None if local is None else flat(local), skip.to(dtype), cast(skip_bias), weights
+            )
+        return total.unflatten(0, (steps, x.shape[1]))
+
+    def _skip_weights(self) -> tuple[Tensor, Tensor | None]:
+        """The skip product's matrix `[S, layers * G / 2]` and bias; shared projections side by side are one too."""
+        if self.skip is not None:
+            return self.skip.weight, self.skip.bias
+        shared = [layer.projection for layer in self.residual_layers() if layer.projection is not None]
+        biases: list[Tensor] = [projection.bias for projection in shared if projection.bias is not None]
+        weight = torch.cat([projection.weight for projection in shared], dim=1)
+        return weight, torch.stack(biases).sum(0) if biases else None

@@ -131,7 +131,8 @@ class WaveNet(nn.Module):
         Returns:
             `[B, T - R + 1, P]`; step j holds the parameters of sample j + R.
         """
-        return self.head(self.features(codes, vector, local))
+        # Through the head time first, as the stack leaves it in memory.
+        return self.head(self.features(codes, vector, local).transpose(0, 1)).transpose(0, 1)
 
     def features(self, codes: Tensor, vector: Tensor | None = None, local: Tensor | None = None) -> Tensor:
         """The skip sum that the head reads, `[B, T - R + 1, skip_channels]`; arguments as in `forward`."""
@@ -144,8 +145,8 @@ class WaveNet(nn.Module):
             raise ValueError(f"{codes.shape[1]} samples are fewer than the receptive field of {self.receptive_field}")
         if local is not None and local.shape[1] != codes.shape[1]:
             raise ValueError(f"a local condition of {local.shape[1]} samples was given for {codes.shape[1]} codes")
-        x = self.input_layer(codes)
-        return self.stack(x, vector, None if local is None else local[:, -x.shape[1] :])
+        x = self.input_layer(codes).transpose(0, 1)
+        return self.stack(x, vector, None if local is None else local.transpose(0, 1)[-len(x) :]).transpose(0, 1)
 
     def upsample(self, frames: Tensor) -> Tensor:
         """Local conditioning frames `[B, F, N]` at the sample rate, `[B, N * hop, C]`."""
@@ -170,8 +171,11 @@ class WaveNet(nn.Module):
         local = None
         if conditions.frames is not None:
             local = self.upsample(conditions.frames)[:, 1 : codes.shape[1]]
-        parameters = self(codes[:, :-1], conditions.vector, local)
-        return self.distribution.nll(parameters, codes[:, self.receptive_field :])
+        # Evaluation goes past `compile()`: its windows come in more sizes than are worth compiling.
+        predict = self if self.training else self.forward
+        parameters = predict(codes[:, :-1], conditions.vector, local)
+        targets = codes[:, self.receptive_field :]
+        return self.distribution.nll(parameters.transpose(0, 1), targets.transpose(0, 1)).transpose(0, 1)
 
 
 class OneHotInput(nn.Module):

@@ -78,12 +78,11 @@ class TextbookWaveNet(nn.Module):
     def forward(self, codes: Tensor) -> Tensor:
         """Codes `[B, T]` to logits `[B, T - R + 1, levels]`, as `WaveNet.forward`."""
         x = self.input(F.one_hot(codes, self.levels).transpose(1, 2).to(self.input.weight.dtype))
-        steps = codes.shape[1] - self.receptive_field + 1
-        skips = torch.zeros((), device=x.device)
+        skips = x.new_zeros(1, 1, x.shape[2])
         for index, dilated in enumerate(self.dilated):
             filtered, gate = dilated(x).chunk(2, dim=1)
             z = torch.tanh(filtered) * torch.sigmoid(gate)
-            skips = skips + self.skips[index](z[:, :, -steps:])
+            skips = skips[..., -z.shape[2] :] + self.skips[index](z)
             if index < len(self.projections):
                 projection = self.projections[index](z)
                 x = x[:, :, -projection.shape[2] :] + projection

@@ -59,15 +59,14 @@ class Start:
         """Every layer's inputs that its taps will still need, oldest first, `[B, reach, C]` each."""
         backbone = self.backbone
         local = None if self.local is None else self.local.between(1 - backbone.receptive_field, 0)
-        x = backbone.input_layer(self.context[:, :-1])
+        x = backbone.input_layer(self.context[:, :-1]).transpose(0, 1)
         inputs = []
         for layer, term in zip(backbone.stack.residual_layers(), self.global_terms(), strict=True):
-            inputs.append(x[:, x.shape[1] - layer.reach :])
-            remaining = x.shape[1] - layer.reach
+            remaining = len(x) - layer.reach
+            inputs.append(x[remaining:].transpose(0, 1))
             if remaining:
-                broadcast = None if term is None else term.unsqueeze(1)
-                projection = layer(x, broadcast, None if local is None else local[:, -remaining:])[1]
-                x = x[:, layer.reach :] + projection
+                projection = layer(x, term, None if local is None else local.transpose(0, 1)[-remaining:])[1]
+                x = x[layer.reach :] + projection
         return inputs
 
 

@@ -1,23 +1,14 @@
-"""Compiles the engine for this CPU, once, and loads it."""
+"""The compiled engine, and how its functions are called."""
 
 from __future__ import annotations
 
 import ctypes
-import hashlib
-import logging
-import os
-import platform
-import shlex
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Sequence
 from ctypes import c_double, c_int, c_int32, c_void_p
 from functools import cache
 from pathlib import Path
 
-SOURCES = Path(__file__).parent
-FLAGS = ["-O3", "-std=c++17", "-fPIC", "-shared", "-pthread"]
+from lightning_wavenet.cpp import NATIVE, compile_for
 
 
 class Shape(ctypes.Structure):
@@ -71,54 +62,19 @@ class Library:
 @cache
 def load() -> Library | str:
     """The engine for this CPU; or why there is none, in a sentence."""
-    return build_for([["-march=native"], ["-mcpu=native"], []])
+    return build_for(NATIVE)
 
 
 def build_for(tunings: Sequence[list[str]]) -> Library | str:
     """The engine, compiled if it never was; or why there is none, in a sentence.
 
-    The compiler is `c++`, or what `CXX` says. Compiled libraries lie where PyTorch keeps its extensions
-    (`TORCH_EXTENSIONS_DIR` moves them), under a digest of the sources, the command, and what the compiler may use of
-    the CPU, so that machines can share the folder.
-
     Args:
-        tunings: Flags that say what may be used of the CPU; the first that the compiler takes are used.
+        tunings: As in `compile_for`.
     """
-    compiler = shlex.split(os.environ.get("CXX", "")) or ["c++"]
-    if shutil.which(compiler[0]) is None:
-        return f"there is no C++ compiler ({compiler[0]} was not found)"
-    for tuning in tunings:
-        command = [*compiler, *FLAGS, *tuning]
-        macros = _run([*command, "-dM", "-E", "-x", "c++", os.devnull])
-        if macros.returncode == 0:
-            break
-    else:
-        return f"{compiler[0]} does not take {' '.join(command)}: {_first_error(macros)}"
-    digest = hashlib.sha256(macros.stdout + repr((command, platform.libc_ver())).encode())
-    for source in sorted(SOURCES.glob("*.[ch]*")):
-        digest.update(source.read_bytes())
+    path = compile_for(tunings, Path(__file__).parent / "engine.cpp", "-pthread")
+    if isinstance(path, str):
+        return path
     try:
-        root = os.environ.get("TORCH_EXTENSIONS_DIR") or Path.home() / ".cache" / "torch_extensions"
-        path = Path(root) / "lightning_wavenet" / f"engine-{digest.hexdigest()[:16]}.so"
-        if not path.exists():
-            logging.getLogger("lightning_wavenet").warning("compiling the native engine for this CPU (once)")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            # Built aside and moved in whole: processes that start together each build, and none loads half a file.
-            with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-                built = Path(folder) / path.name
-                compiled = _run([*command, "-o", str(built), str(SOURCES / "engine.cpp")])
-                if compiled.returncode:
-                    return f"{compiler[0]} cannot build it: {_first_error(compiled)}"
-                os.replace(built, path)
         return Library(path)
-    except (OSError, RuntimeError) as error:  # The latter where there is no home folder.
-        return f"it cannot be built or loaded: {error}"
-
-
-def _run(command: list[str]) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(command, capture_output=True, check=False)
-
-
-def _first_error(process: subprocess.CompletedProcess[bytes]) -> str:
-    lines = process.stderr.decode(errors="replace").strip().splitlines() or ["no message"]
-    return next((line for line in lines if "error" in line), lines[-1])
+    except OSError as error:
+        return f"it cannot be loaded: {error}"
