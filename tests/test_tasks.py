@@ -15,6 +15,7 @@ from lightning_wavenet.callbacks import LastAndBest
 from lightning_wavenet.errors import RequestError
 from lightning_wavenet.metrics import BitsPerSample
 from lightning_wavenet.sampling import Sampler
+from lightning_wavenet.schedules import WarmupCosine
 from lightning_wavenet.tasks import SpeakerWaveNet, UnconditionalWaveNet
 from lightning_wavenet.vocabulary import Vocabulary
 
