@@ -9,3 +9,7 @@ class RequestError(Exception):
 
 class CorpusError(RequestError):
     """A corpus is not where or what it should be; the message says what is missing and where it was looked for."""
+
+
+class TrainingError(Exception):
+    """Training went wrong and cannot go on; the message says at which step, and what to do (exit code 1)."""

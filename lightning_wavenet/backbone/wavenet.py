@@ -115,6 +115,24 @@ class WaveNet(nn.Module):
         """R: the number of samples before it that a prediction depends on."""
         return self.stack.reach + self.input_kernel_size
 
+    def step_memory(self, samples: int, dtype: torch.dtype) -> int:
+        """How much memory (bytes) a training step takes for one crop, at least: what is kept for the backward pass.
+
+        Args:
+            samples: Samples of the crop that count in the loss; the receptive field comes in front of them.
+            dtype: Of the products.
+        """
+        inputs, gates, steps = 0, 0, samples
+        for layer in reversed(self.stack.residual_layers()):
+            gates += steps * self.gate_channels
+            steps += layer.reach
+            inputs += steps * self.residual_channels
+        gated = samples * len(self.dilations) * self.gate_channels // 2
+        stack = inputs if self.stack.recompute else inputs + gates + gated
+        head = samples * (2 * self.skip_channels + 2 * self.head_channels + self.distribution.parameters)
+        loss = 3 * samples * self.distribution.parameters
+        return (stack + head) * dtype.itemsize + loss * torch.float32.itemsize
+
     def head_layers(self) -> list[nn.Linear]:
         """The head's two 1x1 layers; each reads the rectified output of what is before it."""
         return [layer for layer in self.head if isinstance(layer, nn.Linear)]

@@ -1,0 +1,157 @@
+"""A run that cannot go on says so, and keeps what is needed to see why."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from nets import build
+
+from datamodules import Audio, AudioFolderDataModule, Crops, Split
+from lightning_wavenet.backbone import WaveNet
+from lightning_wavenet.callbacks.execution import Execution
+from lightning_wavenet.callbacks.guard import Guard
+from lightning_wavenet.errors import RequestError, TrainingError
+from lightning_wavenet.tasks import UnconditionalWaveNet
+
+
+class Sick(UnconditionalWaveNet):
+    """Falls ill at its fourth batch."""
+
+    illness: float = 1.0
+    gradient_illness: float = 1.0
+
+    def training_step(self, batch, batch_idx):
+        loss = super().training_step(batch, batch_idx)
+        if batch_idx != 3:
+            return loss
+        parameter = self.backbone.input_layer.tables
+        if self.gradient_illness != 1.0:
+            parameter.register_hook(lambda gradient: gradient * self.gradient_illness)
+        return loss * self.illness
+
+
+def fit(tones, folder, task, callbacks, **options):
+    data = AudioFolderDataModule(tones, Audio(4_000), Split(), Crops(300, 4))
+    trainer = pl.Trainer(
+        accelerator="cpu",
+        devices=1,
+        default_root_dir=folder,
+        max_epochs=1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        callbacks=callbacks,
+        **options,
+    )
+    trainer.fit(task, datamodule=data)
+    return trainer
+
+
+@pytest.mark.parametrize(
+    ("illness", "said"),
+    [(math.nan, "the loss is nan"), (math.inf, "the loss is inf"), (10.0, "exploded to")],
+)
+def test_a_sick_loss_ends_training_before_the_step_and_keeps_the_batch(tones, tmp_path, illness, said):
+    task = Sick(build())
+    task.illness = illness
+    seen = []
+
+    class Spy(pl.Callback):
+        def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+            seen.append((batch, [p.detach().clone() for p in pl_module.parameters()]))
+
+    with pytest.raises(TrainingError, match=said) as stopped:
+        fit(tones, tmp_path, task, [Spy(), Guard()])
+    batch, before = seen[-1]
+    assert len(seen) == 4
+    assert all(map(torch.equal, before, task.parameters()))
+    assert not torch.equal(before[0], seen[0][1][0])
+    message = str(stopped.value)
+    assert message.startswith("step 4: ")
+    assert all(name in message for name in batch.ids)
+    folder = tmp_path / "diverged" / "step_0000004"
+    assert str(folder) in message
+    (kept,) = torch.load(folder / "batches.pt", weights_only=True)
+    assert torch.equal(kept["waveform"], batch.waveform)
+    assert kept["ids"] == batch.ids
+    assert len(list(folder.glob("*.wav"))) == len(batch.ids) == 4
+
+
+def test_sick_gradients_end_training_too(tones, tmp_path):
+    task = Sick(build())
+    task.gradient_illness = math.inf
+    with pytest.raises(TrainingError, match="step 4: the gradients are not finite"):
+        fit(tones, tmp_path, task, [Guard()])
+
+
+def test_of_accumulated_batches_the_sick_one_is_named(tones, tmp_path):
+    task = Sick(build())
+    task.illness = math.nan
+    seen = []
+    names = pl.callbacks.LambdaCallback(on_train_batch_start=lambda _t, _m, batch, _i: seen.append(batch))
+    with pytest.raises(TrainingError, match="step 1: the loss is nan"):
+        fit(tones, tmp_path, task, [names, Guard()], accumulate_grad_batches=5)
+    (kept,) = torch.load(tmp_path / "diverged" / "step_0000001" / "batches.pt", weights_only=True)
+    assert len(seen) == 5
+    assert torch.equal(kept["waveform"], seen[3].waveform)
+
+
+def test_a_healthy_run_is_left_alone(tones, tmp_path):
+    trainer = fit(tones, tmp_path, UnconditionalWaveNet(build()), [Guard()], accumulate_grad_batches=2)
+    assert trainer.global_step > 3
+    assert not (tmp_path / "diverged").exists()
+
+
+def test_what_will_not_fit_into_memory_is_refused_with_what_would(tones, tmp_path, monkeypatch):
+    task = UnconditionalWaveNet(build())
+    one = task.backbone.step_memory(300, torch.float32)
+    monkeypatch.setattr("lightning_wavenet.callbacks.execution.free_memory", lambda device: int(2.5 * one))
+    with pytest.raises(RequestError, match=r"--data.crops.batch_size 2, or try --execution.recompute true"):
+        fit(tones, tmp_path, task, [Execution()])
+    monkeypatch.setattr("lightning_wavenet.callbacks.execution.free_memory", lambda device: one // 2)
+    with pytest.raises(RequestError, match=r"--data.crops.batch_size 1 --data.crops.samples 13\d"):
+        fit(tones, tmp_path, task, [Execution()])
+    monkeypatch.undo()
+    fit(tones, tmp_path, task, [Execution(recompute=True)])
+    assert task.backbone.stack.recompute
+
+
+MEASURE = """
+import torch
+from lightning_wavenet.backbone import WaveNet
+from lightning_wavenet.benchmarks.rounds import forget_peak_memory, peak_memory_mb
+
+torch.manual_seed(0)
+net, cpu = WaveNet(), torch.device("cpu")
+net.stack.recompute = {recompute}
+
+
+def step(samples):
+    with torch.autocast("cpu", torch.bfloat16, enabled={half}):
+        net.nll(torch.rand(1, samples + net.receptive_field) * 2 - 1).mean().backward()
+
+
+step(100)
+forget_peak_memory(cpu)
+before = peak_memory_mb(cpu)
+step(10_000)
+print((peak_memory_mb(cpu) - before) * 1e6)
+"""
+
+
+@pytest.mark.parametrize("recompute", [False, True])
+@pytest.mark.parametrize("half", [False, True])
+def test_a_step_takes_the_memory_that_is_foretold(half, recompute):
+    script = MEASURE.format(half=half, recompute=recompute)
+    found = float(subprocess.run([sys.executable, "-c", script], capture_output=True, check=True, text=True).stdout)
+    net = WaveNet()
+    net.stack.recompute = recompute
+    foretold = net.step_memory(10_000, torch.bfloat16 if half else torch.float32)
+    assert 0.5 < foretold / found < 1.05
