@@ -8,6 +8,7 @@ import pytest
 import torch
 from nets import build
 
+from lightning_wavenet.backbone import WaveNet
 from lightning_wavenet.benchmarks.training import TextbookWaveNet, cases, measure
 from lightning_wavenet.cli.main import main
 
@@ -40,9 +41,13 @@ def test_the_textbook_form_learns_as_the_backbone_does():
 def test_a_step_is_counted_in_samples_and_operations():
     case = next(case for case in cases(crop=400, batch=1, threads=1, device="cpu") if case.form == "matrix")
     found = measure(case, seconds=0.01)
-    # Forward and backward of 1,237,000 multiply-adds a sample, over the 3,470 that a crop's layers see at most.
-    operations = found.gflops * 1e9 / found.samples_per_second
-    assert 6 * 1_237_000 < operations < 6 * 1_237_000 * 3_470 / 400
+    # Multiply-adds of the layers, each over the steps that it gives, of the skip product and of the head.
+    net, steps, expected = WaveNet(), 400, 400 * (1_920 * 256 + 2 * 256 * 256)
+    for layer in reversed(net.stack.residual_layers()):
+        expected += steps * (128 * 128 + (64 * 64 if layer.projection is not None else 0))
+        steps += layer.reach
+    # Two operations each, forward and for two gradients.
+    assert found.gflops * 1e9 / found.samples_per_second * 400 == pytest.approx(6 * expected, rel=1e-6)
     assert 0 < found.share_of_peak < 1.2
 
 
@@ -65,7 +70,7 @@ def test_benchmark_train_refuses_what_cannot_be(tmp_path, capsys):
 
 
 def test_benchmark_train_writes_a_row_a_form(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("lightning_wavenet.benchmarks.training.cases", lambda *arguments: cases(*arguments)[::6])
+    monkeypatch.setattr("lightning_wavenet.benchmarks.training.cases", lambda *arguments: cases(*arguments)[::8])
     file = tmp_path / "rows.json"
     options = ["--crop", "200", "--threads", "1", "--seconds", "0.1", "--rounds", "1", "--json", str(file)]
     main(["benchmark", "train", *options])

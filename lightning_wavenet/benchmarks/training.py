@@ -97,15 +97,17 @@ class Case:
         form: "textbook", "matrix" for the backbone of this project, or "loader" for batches alone, without a step.
         precision: "bfloat16" is autocast.
         compiled: Whether by `torch.compile`.
+        recompute: Whether the backward pass computes again what would take memory to keep.
         crop: Samples of a crop that count in the loss.
         batch: Crops a step.
         threads: Of the CPU.
-        device: "cpu" or "cuda".
+        device: "cpu" or "cuda"; in a row what the device calls itself.
     """
 
     form: Literal["textbook", "matrix", "loader"]
     precision: Literal["float32", "bfloat16"]
     compiled: bool
+    recompute: bool
     crop: int
     batch: int
     threads: int
@@ -113,30 +115,16 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Row:
+class Row(Case):
     """A case and its figures, medians over all rounds.
 
     Attributes:
-        form: "textbook", "matrix" or "loader".
-        precision: "float32" or "bfloat16".
-        compiled: Whether by `torch.compile`.
-        crop: Samples of a crop that count in the loss.
-        batch: Crops a step.
-        threads: Of the CPU.
-        device: What the device calls itself.
         samples_per_second: Samples that count in the loss.
         peak_memory_mb: Of the process (MB); on a GPU what PyTorch allocated there.
         gflops: Floating-point operations of the steps (1e9 a second), 0 for the loader.
         share_of_peak: Of the rate of a large matrix product in the same precision.
     """
 
-    form: str
-    precision: str
-    compiled: bool
-    crop: int
-    batch: int
-    threads: int
-    device: str
     samples_per_second: float
     peak_memory_mb: float
     gflops: float
@@ -155,16 +143,18 @@ class Measurement:
 
 def cases(crop: int, batch: int, threads: int, device: str) -> list[Case]:
     """The textbook form as it is, the backbone in all its forms, and the loader."""
-    settings: list[tuple[Literal["textbook", "matrix", "loader"], Literal["float32", "bfloat16"], bool]] = [
-        ("textbook", "float32", False),
-        ("textbook", "bfloat16", False),
-        ("matrix", "float32", False),
-        ("matrix", "float32", True),
-        ("matrix", "bfloat16", False),
-        ("matrix", "bfloat16", True),
-        ("loader", "float32", False),
+    settings: list[tuple[Literal["textbook", "matrix", "loader"], Literal["float32", "bfloat16"], bool, bool]] = [
+        ("textbook", "float32", False, False),
+        ("textbook", "bfloat16", False, False),
+        ("matrix", "float32", False, False),
+        ("matrix", "float32", False, True),
+        ("matrix", "float32", True, False),
+        ("matrix", "bfloat16", False, False),
+        ("matrix", "bfloat16", False, True),
+        ("matrix", "bfloat16", True, False),
+        ("loader", "float32", False, False),
     ]
-    return [Case(form, precision, compiled, crop, batch, threads, device) for form, precision, compiled in settings]
+    return [Case(*setting, crop, batch, threads, device) for setting in settings]
 
 
 def run(wanted: Sequence[Case], seconds: float, rounds: int) -> Iterator[list[Row]]:
@@ -185,8 +175,10 @@ def measure(case: Case, seconds: float) -> Measurement:
     torch.manual_seed(0)
     device, dtype = torch.device(case.device), getattr(torch, case.precision)
     net = WaveNet()
+    net.stack.recompute = case.recompute
     model = (TextbookWaveNet(net) if case.form == "textbook" else net).to(device)
-    forward = torch.compile(model) if case.compiled else model
+    if case.compiled:
+        model.compile(dynamic=False)
     optimizer = torch.optim.Adam(model.parameters(), 1e-3)
     codes = torch.randint(0, net.distribution.levels, (case.batch, case.crop + net.receptive_field), device=device)
     targets = codes[:, net.receptive_field :]
@@ -194,7 +186,7 @@ def measure(case: Case, seconds: float) -> Measurement:
     def step() -> None:
         optimizer.zero_grad()
         with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-            logits = forward(codes[:, :-1])
+            logits = model(codes[:, :-1])
         net.distribution.nll(logits.float(), targets).mean().backward()
         optimizer.step()
 
@@ -202,17 +194,20 @@ def measure(case: Case, seconds: float) -> Measurement:
     for _ in range(WARM_UP_STEPS):
         step()
     _wait(device)
-    done, began = 0, time.perf_counter()
-    while (spent := time.perf_counter() - began) < seconds or done < TIMED_STEPS:
+    spent: list[float] = []
+    while sum(spent) < seconds or len(spent) < TIMED_STEPS:
+        began = time.perf_counter()
         step()
         _wait(device)
-        done += 1
+        spent.append(time.perf_counter() - began)
     peak = peak_memory_mb(device)
+    rate = 1 / statistics.median(spent)
     # Operations are those of the uncompiled matrix form: what the net needs, whatever a form makes of it.
-    with FlopCounterMode(display=False) as counter:
-        net.to(device).distribution.nll(net(codes[:, :-1]), targets).mean().backward()
-    flops = counter.get_total_flops() * done / spent
-    return Measurement(done * case.batch * case.crop / spent, peak, flops / 1e9, flops / _peak_flops(device, dtype))
+    net.stack.recompute = False
+    with FlopCounterMode(display=False, custom_mapping={torch.ops.aten.addmm_: _flops_of_addmm_}) as counter:
+        net.to(device).distribution.nll(net.forward(codes[:, :-1]), targets).mean().backward()
+    flops = counter.get_total_flops() * rate
+    return Measurement(rate * case.batch * case.crop, peak, flops / 1e9, flops / _peak_flops(device, dtype))
 
 
 def _measure_loader(case: Case, seconds: float) -> Measurement:
@@ -229,6 +224,11 @@ def _measure_loader(case: Case, seconds: float) -> Measurement:
         while (spent := time.perf_counter() - began) < seconds or not done:
             done += sum(int(batch.target_mask.sum()) for batch in data.train_dataloader())
         return Measurement(done / spent, peak_memory_mb(torch.device("cpu")), 0.0, 0.0)
+
+
+def _flops_of_addmm_(into: torch.Size, a: torch.Size, b: torch.Size, **_: object) -> int:
+    """What the counter does not know by itself."""
+    return 2 * a[0] * a[1] * b[1]
 
 
 def _peak_flops(device: torch.device, dtype: torch.dtype) -> float:

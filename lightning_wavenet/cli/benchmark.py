@@ -198,14 +198,14 @@ def _training_table(rows: list[training.Row]) -> Table:
     from rich.table import Table
 
     table = Table(title=f"the paper's net, batches of {rows[0].batch} x {rows[0].crop:,} samples, {rows[0].device}")
-    for name in ("form", "precision", "compiled"):
+    for name in ("form", "precision", "compiled", "recompute"):
         table.add_column(name)
     for name in ("samples/s", "x textbook", "peak MB", "GFLOP/s", "of peak"):
         table.add_column(name, justify="right")
     textbook = next(row.samples_per_second for row in rows if row.form == "textbook")
     for row in rows:
         table.add_row(
-            *(row.form, row.precision, "yes" if row.compiled else "no"),
+            *(row.form, row.precision, "yes" if row.compiled else "no", "yes" if row.recompute else "no"),
             *(
                 f"{row.samples_per_second:,.0f}",
                 f"{row.samples_per_second / textbook:.2f}",
