@@ -131,9 +131,9 @@ class AudioDataModule(pl.LightningDataModule, ABC):
         return self._evaluation_loader("test")
 
     def predict_dataloader(self) -> DataLoader[Excerpt]:
-        """Whole clips of the test split, one a batch, chosen as in `prompts`."""
-        chosen = self._round_robin("test")[: self.crops.prompts]
-        return DataLoader(Prompts(self._scissors(chosen, context=0)), batch_size=1, collate_fn=collate)
+        """Whole clips of the test split, one a batch, chosen as in `prompts` and dealt out to the processes in turn."""
+        prompts = Prompts(self._scissors(self._round_robin("test")[: self.crops.prompts], context=0))
+        return DataLoader(prompts, batch_size=1, sampler=self._in_turn(prompts, "test prompts"), collate_fn=collate)
 
     def prompts(self, count: int, samples: int, split: SplitName = "validation") -> Batch:
         """The same clips every time, from their beginnings, taken from all speakers in turn.
@@ -156,11 +156,14 @@ class AudioDataModule(pl.LightningDataModule, ABC):
         samples = self.crops.evaluation_samples or self.crops.samples
         scissors = self._scissors(self.clips_of(split), self.context)
         windows = EvaluationWindows(scissors, samples, self.crops.evaluation_windows)
+        return DataLoader(windows, sampler=self._in_turn(windows, f"{split} windows"), **self._loading())
+
+    def _in_turn(self, pieces: EvaluationWindows | Prompts, name: str) -> WindowSampler:
         rank, ranks = self._rank_of_ranks()
-        if 0 < len(windows) < ranks:
+        if 0 < len(pieces) < ranks:
             # A process without a window would never log, and the others would wait for it.
-            raise RequestError(f"{len(windows)} {split} windows are too few for {ranks} processes; use fewer of them")
-        return DataLoader(windows, sampler=WindowSampler(windows, rank, ranks), **self._loading())
+            raise RequestError(f"{len(pieces)} {name} are too few for {ranks} processes; use fewer of them")
+        return WindowSampler(pieces, rank, ranks)
 
     def _loading(self) -> dict[str, Any]:
         return {

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from torch.utils.data import DataLoader, DistributedSampler
 
-from datamodules.crops import EvaluationWindows, Excerpt, TrainingCrops
+from datamodules.crops import EvaluationWindows, Excerpt, Prompts, TrainingCrops
 
 
 class CropSampler(DistributedSampler[tuple[int, int]]):
@@ -39,9 +39,9 @@ class CropSampler(DistributedSampler[tuple[int, int]]):
 
 
 class WindowSampler(DistributedSampler[int]):
-    """One rank's share of the evaluation windows, each of which some rank gets exactly once."""
+    """One rank's share of the evaluation windows or prompts, each of which some rank gets exactly once."""
 
-    def __init__(self, windows: EvaluationWindows, rank: int, ranks: int) -> None:
+    def __init__(self, windows: EvaluationWindows | Prompts, rank: int, ranks: int) -> None:
         super().__init__(windows, num_replicas=ranks, rank=rank, shuffle=False)
         self._share = range(rank, len(windows), ranks)
 

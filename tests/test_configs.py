@@ -1,17 +1,25 @@
-"""Every shipped experiment builds and trains a step, on a synthetic corpus in the original layout."""
+"""Every shipped experiment builds and trains a step, on a synthetic corpus in the original layout; every file of
+`configs/trainers/` goes with any of them."""
 
 from __future__ import annotations
 
+import os
+import re
 import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
+import pytorch_lightning as pl
 import yaml
+from pytorch_lightning.strategies import DDPStrategy
 
 from datamodules.synthetic import synthesize_folder, synthesize_vctk
 from lightning_wavenet.cli.main import main
 
-EXPERIMENTS = sorted((Path(__file__).parents[1] / "configs" / "experiments").glob("*.yaml"))
+ROOT = Path(__file__).parents[1]
+EXPERIMENTS = sorted((ROOT / "configs" / "experiments").glob("*.yaml"))
+TRAINERS = sorted((ROOT / "configs" / "trainers").glob("*.yaml"))
 
 
 @pytest.fixture(scope="module")
@@ -58,3 +66,74 @@ def test_experiment_begins_with_its_command_source_and_expectation(path):
     assert commands[0][2:4] == ["--config", f"configs/experiments/{path.name}"]
     assert any("Source:" in line for line in header)
     assert any(line.startswith("Expected:") for line in header)
+
+
+def resolved(arguments: list[str], capsys) -> dict:
+    """The configuration that a command would run with; nothing runs."""
+    with pytest.raises(SystemExit) as stop:
+        main([*arguments, "--print_config"])
+    assert stop.value.code in (None, 0)
+    return yaml.safe_load(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("experiment", ["demo", "vctk_speaker"])
+def test_trainers_change_on_what_an_experiment_trains_and_nothing_else(experiment, capsys):
+    assert {path.stem for path in TRAINERS} >= {"cpu", "one_gpu", "many_gpus", "many_nodes"}
+    fit = ["fit", "--config", str(ROOT / "configs" / "experiments" / f"{experiment}.yaml")]
+    alone = resolved(fit, capsys)
+    for path in TRAINERS:
+        config = yaml.safe_load(path.read_text())
+        assert config.keys() == {"trainer"}
+        assert config["trainer"].keys() <= {"accelerator", "devices", "num_nodes", "strategy", "precision"}
+        if "num_nodes" in config["trainer"]:
+            config["trainer"]["num_nodes"] = 1
+        assert resolved([*fit, "--config", str(path)], capsys) == alone | {
+            "trainer": alone["trainer"] | config["trainer"]
+        }
+
+
+def test_the_number_of_machines_is_that_of_torchrun_or_slurm(capsys, monkeypatch):
+    fit = ["fit", "--config", str(EXPERIMENTS[0]), "--config", str(ROOT / "configs" / "trainers" / "many_nodes.yaml")]
+    monkeypatch.setenv("SLURM_NNODES", "3")
+    assert resolved(fit, capsys)["trainer"]["num_nodes"] == 3
+    monkeypatch.setenv("GROUP_WORLD_SIZE", "2")
+    assert resolved(fit, capsys)["trainer"]["num_nodes"] == 2
+
+
+@pytest.mark.parametrize("path", TRAINERS, ids=lambda path: path.stem)
+def test_trainers_are_taken_by_lightning(path, tmp_path):
+    options = yaml.safe_load(path.read_text())["trainer"] | {"accelerator": "cpu", "devices": 2, "num_nodes": 1}
+    trainer = pl.Trainer(**options, default_root_dir=tmp_path, logger=False)
+    assert trainer.world_size == 2
+    assert isinstance(trainer.strategy, DDPStrategy)
+    assert not trainer.strategy._ddp_kwargs.get("find_unused_parameters", False)
+
+
+@pytest.mark.parametrize("path", TRAINERS, ids=lambda path: path.stem)
+def test_trainers_begin_with_their_command_and_what_a_batch_is(path, capsys):
+    header = [line.lstrip("# ").rstrip("\\") for line in path.read_text().splitlines() if line.startswith("#")]
+    command = shlex.split(" ".join(header[: header.index("")]))
+    arguments = command[command.index("fit") :]
+    assert arguments[3:5] == ["--config", f"configs/trainers/{path.name}"]
+    assert resolved([str(ROOT / part) if part.startswith("configs/") else part for part in arguments], capsys)
+    assert any(line.startswith("Batch:") for line in header)
+
+
+def test_the_sample_job_asks_for_a_process_a_gpu_and_runs_a_command_that_parses(tmp_path, capsys):
+    job = ROOT / "configs" / "trainers" / "slurm.sbatch"
+    subprocess.run(["bash", "-n", job], check=True)
+    asked = dict(re.findall(r"^#SBATCH --([a-z-]+)=?(.*)$", job.read_text(), re.MULTILINE))
+    assert asked["ntasks-per-node"] == asked["gpus-per-node"]
+    assert asked["signal"].startswith("SIGUSR1@")
+    assert "requeue" in asked
+    srun = tmp_path / "srun"
+    srun.write_text('#!/bin/bash\nprintf "%s\\n" "$@"\n')
+    srun.chmod(0o755)
+    environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}", "SLURM_JOB_ID": "77"}
+    started = subprocess.run(["bash", job], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    command, *arguments = started.stdout.splitlines()
+    assert command == ".venv/bin/wavenet"
+    config = resolved([str(ROOT / part) if part.startswith("configs/") else part for part in arguments], capsys)
+    assert config["run"] == "runs/vctk_speaker/slurm-77"
+    assert config["resume"]
+    assert config["trainer"]["strategy"] == "ddp"

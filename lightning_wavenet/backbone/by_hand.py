@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from lightning_wavenet.backbone.gate import gate_backward, gate_forward
 
@@ -110,6 +111,7 @@ class _SkipSum(torch.autograd.Function):
         return out if skip_bias is None else out.add_(skip_bias)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, out_gradient: Tensor) -> tuple[Any, ...]:
         plan: Plan = ctx.plan
         count = len(plan.dilations)

@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.callbacks import BasePredictionWriter, Callback
 from pytorch_lightning.loggers import WandbLogger
 from torch import Tensor
@@ -28,6 +29,8 @@ class SampleLogger(Callback):
     Biases where the run logs there. The recordings that lend the conditions lie in `samples/reference/`. Two numbers
     are logged with each round: `samples/level_db`, the RMS level, and `samples/spectral_distance_db`, how far the
     clips' mean spectrum is from that of the references.
+
+    Several processes deal the clips out among themselves, and the first writes them all: the same files as alone.
 
     Args:
         every_n_steps: Training steps between rounds; 0 generates none.
@@ -62,7 +65,7 @@ class SampleLogger(Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Generates the first round, of the untrained net."""
-        if self.every_n_steps > 0 and trainer.global_step == 0 and trainer.is_global_zero:
+        if self.every_n_steps > 0 and trainer.global_step == 0:
             self._round(trainer, pl_module, 0)
 
     def on_train_batch_end(
@@ -70,8 +73,7 @@ class SampleLogger(Callback):
     ) -> None:
         """Generates a round where one is due."""
         step = trainer.global_step
-        due = self.every_n_steps > 0 and step % self.every_n_steps == 0 and step != self._last_step
-        if due and trainer.is_global_zero:
+        if self.every_n_steps > 0 and step % self.every_n_steps == 0 and step != self._last_step:
             self._last_step = step
             self._round(trainer, pl_module, step)
 
@@ -80,40 +82,55 @@ class SampleLogger(Callback):
         if not isinstance(corpus, AudioDataModule) or not isinstance(pl_module, BaseTask):
             return
         rate = corpus.vocabulary.sample_rate
-        folder = Path(trainer.default_root_dir) / "samples"
         samples, primed = round(self.seconds * rate), round(self.prime_seconds * rate)
         split: SplitName = "validation" if len(corpus.clips_of("validation")) else "train"
         prompts = corpus.prompts(self.clips, max(samples, primed), split)
-        recorded = [clip[kept] for clip, kept in zip(prompts.waveform, prompts.target_mask, strict=True)]
-        names = [f"{row:02d}_{PurePosixPath(clip_id).stem}" for row, clip_id in enumerate(prompts.ids)]
-        if not (folder / "reference").exists():
-            for name, clip in zip(names, recorded, strict=True):
-                write_clip(folder / "reference" / name, clip, rate)
 
         training = pl_module.training
         pl_module.eval()
         on_device = pl_module.transfer_batch_to_device(prompts, pl_module.device, 0)
         streams = pl_module.streams(on_device, samples, self.seed, primed)
-        generated = Sampler(pl_module.backbone, temperature=self.temperature).generate(streams)
+        sampler = Sampler(pl_module.backbone, temperature=self.temperature)
+        share = sampler.generate(streams[trainer.global_rank :: trainer.world_size])
+        generated = _gather(share, len(streams), trainer.world_size)
         pl_module.train(training)
+        if trainer.is_global_zero:
+            _keep(trainer, step, prompts, generated, rate)
 
-        paths = [
-            write_clip(folder / f"step_{step:07d}" / name, clip, rate)
-            for name, clip in zip(names, generated, strict=True)
-        ]
-        measured = {
-            "samples/level_db": sum(map(level_db, generated)) / len(generated),
-            "samples/spectral_distance_db": spectral_distance_db(generated, recorded, rate),
-        }
-        level, distance = measured.values()
-        said = f"level {level:.1f} dB, spectral distance {distance:.1f} dB"
-        print(f"{len(paths)} samples in {paths[0].parent}: {said}", flush=True)
-        for logger in trainer.loggers:
-            logger.log_metrics(measured, step)
-            if isinstance(logger, WandbLogger):
-                logger.log_audio("samples/audio", [str(path) for path in paths], step=step, caption=prompts.ids)
-                pictures = [str(path.with_suffix(".png")) for path in paths]
-                logger.log_image("samples/spectrogram", pictures, step=step, caption=prompts.ids)
+
+def _gather(share: list[Tensor], clips: int, ranks: int) -> list[Tensor]:
+    """All clips, in the order in which the processes took them in turn."""
+    shares = [share]
+    if ranks > 1:
+        shares = [[] for _ in range(ranks)]
+        torch.distributed.all_gather_object(shares, share)
+    return [shares[clip % ranks][clip // ranks] for clip in range(clips)]
+
+
+def _keep(trainer: pl.Trainer, step: int, prompts: Batch, generated: list[Tensor], rate: int) -> None:
+    """Writes a round beside the recordings that it is held against, and logs what comes of it."""
+    folder = Path(trainer.default_root_dir) / "samples"
+    recorded = [clip[kept] for clip, kept in zip(prompts.waveform, prompts.target_mask, strict=True)]
+    names = [f"{row:02d}_{PurePosixPath(clip_id).stem}" for row, clip_id in enumerate(prompts.ids)]
+    if not (folder / "reference").exists():
+        for name, clip in zip(names, recorded, strict=True):
+            write_clip(folder / "reference" / name, clip, rate)
+    paths = [
+        write_clip(folder / f"step_{step:07d}" / name, clip, rate) for name, clip in zip(names, generated, strict=True)
+    ]
+    measured = {
+        "samples/level_db": sum(map(level_db, generated)) / len(generated),
+        "samples/spectral_distance_db": spectral_distance_db(generated, recorded, rate),
+    }
+    level, distance = measured.values()
+    said = f"level {level:.1f} dB, spectral distance {distance:.1f} dB"
+    print(f"{len(paths)} samples in {paths[0].parent}: {said}", flush=True)
+    for logger in trainer.loggers:
+        logger.log_metrics(measured, step)
+        if isinstance(logger, WandbLogger):
+            logger.log_audio("samples/audio", [str(path) for path in paths], step=step, caption=prompts.ids)
+            pictures = [str(path.with_suffix(".png")) for path in paths]
+            logger.log_image("samples/spectrogram", pictures, step=step, caption=prompts.ids)
 
 
 class PredictionWriter(BasePredictionWriter):
@@ -129,8 +146,8 @@ class PredictionWriter(BasePredictionWriter):
         self.folder = folder
         self.overwrite = overwrite
 
-    def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Looks before minutes are spent on clips that cannot be written.
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Looks before minutes are spent on clips that cannot be written, and before another process writes one.
 
         Raises:
             RequestError: The folder has files in it.

@@ -125,8 +125,12 @@ class BaseTask(pl.LightningModule, ABC):
         ]
 
     def predict_step(self, batch: Batch, batch_idx: int) -> list[Tensor]:
-        """For each clip of a batch, a new one of the batch's length under the same conditions."""
-        streams = self.streams(batch, batch.waveform.shape[1], seed=batch_idx * len(batch.ids))
+        """For each clip of a batch, a new one of the batch's length under the same conditions.
+
+        The seed is the clip's place among the prompts, which processes take in turn (`AudioDataModule`).
+        """
+        place = (batch_idx * self.trainer.world_size + self.global_rank) * len(batch.ids)
+        streams = self.streams(batch, batch.waveform.shape[1], seed=place)
         return Sampler(self.backbone).generate(streams)
 
     # Vocabulary and checkpoint
