@@ -124,6 +124,7 @@ class _SkipSum(torch.autograd.Function):
         out_gradient = out_gradient.contiguous()
         kept = len(out_gradient)
         skip_gradient = torch.empty_like(skip) if plan.recompute else out_gradient.t() @ gated
+        gated_gradient = None if plan.recompute else out_gradient @ skip
         terms_gradient = None if terms is None else torch.empty_like(terms)
         local_gradient = torch.zeros_like(local) if needs_local else None
         gradients: list[Tensor | None] = []
@@ -132,12 +133,11 @@ class _SkipSum(torch.autograd.Function):
             layer, x = layers[index], inputs[index]
             slot = slice(index * half, (index + 1) * half)
             both = both_of[index] if both_of else _gate_input(plan, index, layer, x, terms, local)
-            if layer.projection is None or following is None:
-                z_gradient = out_gradient @ skip[:, slot]
-            else:
+            z_gradient = None
+            if layer.projection is not None and following is not None:
                 z_gradient = following @ layer.projection
-                z_gradient[-kept:].addmm_(out_gradient, skip[:, slot])
-            gradient, z = gate_backward(both, z_gradient)
+            kept_gradient = out_gradient @ skip[:, slot] if gated_gradient is None else gated_gradient[:, slot]
+            gradient, z = gate_backward(both, z_gradient, kept_gradient)
             if plan.recompute:
                 skip_gradient[:, slot] = out_gradient.t() @ z[-kept:]
             projection_gradients: list[Tensor | None] = [None, None]

@@ -29,9 +29,22 @@ struct Gate {
     Floats filter, gate;
 };
 
+inline Floats exponential_for(const float*, Floats x) { return exponential(x); }
+
+// To 12 bits, of which bfloat16 keeps 8.
+inline Floats exponential_for(const BFloat16*, Floats x) {
+    const Floats shifted = x * 1.44269504f + 12582912.0f;
+    const Floats r = x - (shifted - 12582912.0f) * 0.69314718f;
+    const Floats p = ((r * (1.0f / 6) + 0.5f) * r + 1.0f) * r + 1.0f;
+    return bits<Floats>(bits<Ints>(p) + (bits<Ints>(shifted) << 23));
+}
+
 // tanh(f) and sigmoid(g) with one division.
+template <class T>
 inline Gate evaluate(Floats f, Floats g) {
-    const Floats a = exponential(clamp(f * -2.0f, -80.0f, 40.0f)), b = exponential(clamp(-g, -80.0f, 40.0f));
+    const T* const kind = nullptr;
+    const Floats a = exponential_for(kind, clamp(f * -2.0f, -80.0f, 40.0f));
+    const Floats b = exponential_for(kind, clamp(-g, -80.0f, 40.0f));
     const Floats inverse = 1.0f / ((1.0f + a) * (1.0f + b));
     // What is not a number stays so: a net that has blown up must be seen to have.
     return {f == f ? (1.0f - a) * (1.0f + b) * inverse : f, g == g ? (1.0f + a) * inverse : g};
@@ -43,21 +56,25 @@ void forward(const T* both, T* z, int64_t rows, int half, int threads) {
     for (int64_t row = 0; row < rows; row++) {
         const T* f = both + row * 2 * half;
         for (int i = 0; i < half; i += LANES) {
-            const Gate at = evaluate(read(f + i), read(f + half + i));
+            const Gate at = evaluate<T>(read(f + i), read(f + half + i));
             write(z + row * half + i, at.filter * at.gate);
         }
     }
 }
 
+// The last `kept` rows of z have a second gradient, whose rows are `stride` apart.
 template <class T>
-void backward(const T* both, const T* z_gradient, T* gradient, T* z, int64_t rows, int half, int threads) {
+void backward(const T* both, const T* z_gradient, const T* kept_gradient, T* gradient, T* z, int64_t rows, int half,
+              int64_t kept, int64_t stride, int threads) {
 #pragma omp parallel for schedule(static) num_threads(threads)
     for (int64_t row = 0; row < rows; row++) {
         const T* f = both + row * 2 * half;
         T* to = gradient + row * 2 * half;
+        const int64_t kept_row = row - (rows - kept);
         for (int i = 0; i < half; i += LANES) {
-            const Gate at = evaluate(read(f + i), read(f + half + i));
-            const Floats upstream = read(z_gradient + row * half + i);
+            const Gate at = evaluate<T>(read(f + i), read(f + half + i));
+            Floats upstream = z_gradient ? read(z_gradient + row * half + i) : Floats{};
+            if (kept_row >= 0) upstream += read(kept_gradient + kept_row * stride + i);
             write(to + i, upstream * at.gate * (1.0f - at.filter * at.filter));
             write(to + half + i, upstream * at.filter * at.gate * (1.0f - at.gate));
             write(z + row * half + i, at.filter * at.gate);
@@ -79,13 +96,14 @@ void gate_forward_bfloat16(const BFloat16* both, BFloat16* z, int64_t rows, int 
     forward(both, z, rows, half, threads);
 }
 
-void gate_backward_float32(const float* both, const float* z_gradient, float* gradient, float* z, int64_t rows,
-                           int half, int threads) {
-    backward(both, z_gradient, gradient, z, rows, half, threads);
+void gate_backward_float32(const float* both, const float* z_gradient, const float* kept_gradient, float* gradient,
+                           float* z, int64_t rows, int half, int64_t kept, int64_t stride, int threads) {
+    backward(both, z_gradient, kept_gradient, gradient, z, rows, half, kept, stride, threads);
 }
 
-void gate_backward_bfloat16(const BFloat16* both, const BFloat16* z_gradient, BFloat16* gradient, BFloat16* z,
-                            int64_t rows, int half, int threads) {
-    backward(both, z_gradient, gradient, z, rows, half, threads);
+void gate_backward_bfloat16(const BFloat16* both, const BFloat16* z_gradient, const BFloat16* kept_gradient,
+                            BFloat16* gradient, BFloat16* z, int64_t rows, int half, int64_t kept, int64_t stride,
+                            int threads) {
+    backward(both, z_gradient, kept_gradient, gradient, z, rows, half, kept, stride, threads);
 }
 }

@@ -40,19 +40,31 @@ def gate_forward(both: Tensor) -> Tensor:
     return z
 
 
-def gate_backward(both: Tensor, z_gradient: Tensor) -> tuple[Tensor, Tensor]:
-    """The gradient for `both`, `[N, G]`, given that for z, `[N, G / 2]`; and z once more."""
-    library = _library_for(both)
-    if library is None:
-        filtered, gated = both.chunk(2, dim=-1)
+def gate_backward(both: Tensor, z_gradient: Tensor | None, kept_gradient: Tensor) -> tuple[Tensor, Tensor]:
+    """The gradient for `both`, and z once more.
+
+    Args:
+        both: `[N, G]`.
+        z_gradient: The gradient for z, `[N, G / 2]`; None stands for zeros.
+        kept_gradient: What is to be added to its last rows, `[kept, G / 2]`; its rows may lie apart.
+
+    Returns:
+        The gradient `[N, G]` and z `[N, G / 2]`.
+    """
+    library, kept = _library_for(both), len(kept_gradient)
+    if library is None or kept_gradient.stride(1) != 1:
+        filtered, gated = both.to(torch.promote_types(both.dtype, torch.float32)).chunk(2, dim=-1)
         filtered, gated = torch.tanh(filtered), torch.sigmoid(gated)
-        z = filtered * gated
-        slopes = torch.cat([gated * (1 - filtered**2), z * (1 - gated)], dim=-1)
-        return slopes * torch.cat([z_gradient, z_gradient], dim=-1), z
-    z, gradient, z_gradient = torch.empty_like(z_gradient), torch.empty_like(both), z_gradient.contiguous()
+        upstream = torch.zeros_like(filtered) if z_gradient is None else z_gradient.to(filtered.dtype, copy=True)
+        upstream[-kept:] += kept_gradient
+        slopes = torch.cat([gated * (1 - filtered**2), filtered * gated * (1 - gated)], dim=-1)
+        return (slopes * upstream.repeat(1, 2)).to(both.dtype), (filtered * gated).to(both.dtype)
+    z = both.new_empty(both.shape[0], both.shape[1] // 2)
+    gradient = torch.empty_like(both)
+    tensors = (both, z_gradient, kept_gradient, gradient, z)
+    pointers = (None if tensor is None else tensor.data_ptr() for tensor in tensors)
     backward = getattr(library, f"gate_backward_{_SUFFIXES[both.dtype]}")
-    pointers = (tensor.data_ptr() for tensor in (both, z_gradient, gradient, z))
-    backward(*pointers, *z.shape, torch.get_num_threads())
+    backward(*pointers, *z.shape, kept, kept_gradient.stride(0), torch.get_num_threads())
     return gradient, z
 
 
@@ -76,7 +88,7 @@ def _library() -> ctypes.CDLL | None:
         logging.getLogger("lightning_wavenet").warning("training goes on without the gate in C++: %s", path)
         return None
     for name in _SUFFIXES.values():
-        for function, tensors in (("forward", 2), ("backward", 4)):
-            entry = getattr(library, f"gate_{function}_{name}")
-            entry.restype, entry.argtypes = None, [c_void_p] * tensors + [c_int64, c_int, c_int]
+        forward, backward = (getattr(library, f"gate_{way}_{name}") for way in ("forward", "backward"))
+        forward.restype, forward.argtypes = None, [c_void_p] * 2 + [c_int64, c_int, c_int]
+        backward.restype, backward.argtypes = None, [c_void_p] * 5 + [c_int64, c_int, c_int64, c_int64, c_int]
     return library

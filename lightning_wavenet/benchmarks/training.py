@@ -19,6 +19,7 @@ from datamodules import Audio, AudioFolderDataModule, Crops, Split
 from datamodules.synthetic import synthesize_folder
 from lightning_wavenet.backbone import WaveNet
 from lightning_wavenet.benchmarks.rounds import device_name, forget_peak_memory, in_turn, peak_memory_mb
+from lightning_wavenet.memory import keep_freed_memory
 
 TIMED_STEPS = 3
 """At least so many steps are timed."""
@@ -177,6 +178,8 @@ def measure(case: Case, seconds: float) -> Measurement:
     net = WaveNet()
     net.stack.recompute = case.recompute
     model = (TextbookWaveNet(net) if case.form == "textbook" else net).to(device)
+    if case.form == "matrix":
+        keep_freed_memory()  # As `wavenet fit` does.
     if case.compiled:
         model.compile(dynamic=False)
     optimizer = torch.optim.Adam(model.parameters(), 1e-3)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
 
 from datamodules.base import AudioDataModule
 from lightning_wavenet.errors import RequestError
+from lightning_wavenet.memory import free_memory, keep_freed_memory
 from lightning_wavenet.tasks import BaseTask
 
 
@@ -36,6 +35,8 @@ class Execution(Callback):
         """
         if not isinstance(pl_module, BaseTask):
             return
+        if pl_module.device.type == "cpu":
+            keep_freed_memory()
         pl_module.backbone.stack.recompute = self.recompute
         if self.compile:
             # In place: names in checkpoints stay. All crops have one length, so that every shape is compiled once.
@@ -65,18 +66,6 @@ class Execution(Callback):
         )
         less = "" if self.recompute else ", or try --execution.recompute true"
         return f"{needed}, and {_gb(free)} are free on {pl_module.device}: give {smaller}{less}"
-
-
-def free_memory(device: torch.device) -> int | None:
-    """Memory (bytes) that a training step may take; None where the system does not say."""
-    if device.type == "cuda":
-        free, _ = torch.cuda.mem_get_info(device)
-        return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-    known = Path("/proc/meminfo")
-    if device.type != "cpu" or not known.exists():
-        return None
-    (line,) = (line for line in known.read_text().splitlines() if line.startswith("MemAvailable:"))
-    return int(line.split()[1]) * 1024
 
 
 def _crop_memory(trainer: pl.Trainer, task: BaseTask, corpus: AudioDataModule) -> int:
