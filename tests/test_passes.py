@@ -57,6 +57,7 @@ def test_the_form_for_compilers_is_the_same(recompute, monkeypatch):
         expected = gradients(net, by_hand)
         net.stack.recompute = recompute
         monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+        monkeypatch.setattr(net.stack, "forward", net.stack._by_autograd)
         traced = net(codes, vector, local)
         found = gradients(net, traced)
         monkeypatch.undo()
@@ -105,16 +106,22 @@ def test_the_gate_and_its_derivative_are_those_of_float64(half, dtype, tolerance
     whole = upstream.double()
     whole[-120:] += kept
     (expected_gradient,) = torch.autograd.grad(expected, exact, whole)
-    torch.testing.assert_close(gate_forward(both).double(), expected.detach(), atol=tolerance, rtol=tolerance)
-    gradient, z = gate_backward(both, upstream, kept)
+    copy = torch.zeros(100, 3 * half, dtype=dtype)
+    z = gate_forward(both, copy[:, half : 2 * half])
+    torch.testing.assert_close(z.double(), expected.detach(), atol=tolerance, rtol=tolerance)
+    assert torch.equal(copy[:, half : 2 * half], z[-100:])
+    assert not copy[:, :half].any()
+    assert not copy[:, 2 * half :].any()
+    gradient, sums, again = gate_backward(both, upstream, kept)
+    torch.testing.assert_close(sums.double(), expected_gradient.sum(0), atol=50 * tolerance, rtol=tolerance)
     torch.testing.assert_close(gradient.double(), expected_gradient, atol=tolerance, rtol=3 * tolerance)
-    torch.testing.assert_close(z, gate_forward(both), atol=tolerance, rtol=tolerance)
+    torch.testing.assert_close(again, z, atol=tolerance, rtol=tolerance)
 
 
 def test_what_is_not_a_number_passes_through_the_gate():
     both = torch.zeros(2, 64)
     both[0, 3] = both[1, 40] = torch.nan
-    z = gate_forward(both)
+    z = gate_forward(both, both.new_empty(0, 32))
     assert z[0, 3].isnan()
     assert z[1, 8].isnan()
     assert z.isnan().sum() == 2

@@ -87,17 +87,16 @@ class _SkipSum(torch.autograd.Function):
     ) -> Tensor:
         layers = _layers(flat)
         kept, half = plan.steps * plan.batch, layers[0].dilated.shape[0] // 2
+        # All layers' gated signals side by side, as the skip product reads them.
         gated = x.new_empty(0 if plan.recompute else kept, len(layers) * half)
         out = x.new_zeros(kept, len(skip)) if plan.recompute else x.new_empty(0)
         inputs, both_of = [], []
         for index, layer in enumerate(layers):
             slot = slice(index * half, (index + 1) * half)
             both = _gate_input(plan, index, layer, x, terms, local)
-            z = gate_forward(both)
+            z = gate_forward(both, gated[:, slot])
             if plan.recompute:
                 out.addmm_(z[-kept:], skip[:, slot].t())
-            else:
-                gated[:, slot] = z[-kept:]
             if plan.training:
                 inputs.append(x)
                 both_of += [] if plan.recompute else [both]
@@ -137,13 +136,13 @@ class _SkipSum(torch.autograd.Function):
             if layer.projection is not None and following is not None:
                 z_gradient = following @ layer.projection
             kept_gradient = out_gradient @ skip[:, slot] if gated_gradient is None else gated_gradient[:, slot]
-            gradient, z = gate_backward(both, z_gradient, kept_gradient)
+            gradient, bias_gradient, z = gate_backward(both, z_gradient, kept_gradient)
             if plan.recompute:
                 skip_gradient[:, slot] = out_gradient.t() @ z[-kept:]
             projection_gradients: list[Tensor | None] = [None, None]
             if layer.projection is not None and following is not None:
-                bias_gradient = None if layer.projection_bias is None else following.sum(0)
-                projection_gradients = [(z.t() @ following).t(), bias_gradient]
+                projection_bias_gradient = None if layer.projection_bias is None else following.sum(0)
+                projection_gradients = [(z.t() @ following).t(), projection_bias_gradient]
             if terms_gradient is not None:
                 both_slot = slice(index * 2 * half, (index + 1) * 2 * half)
                 terms_gradient[:, both_slot] = gradient.view(-1, plan.batch, 2 * half).sum(0)
@@ -153,10 +152,9 @@ class _SkipSum(torch.autograd.Function):
                 if local_gradient is not None:
                     local_gradient[-len(gradient) :].addmm_(gradient, layer.local)
             following, dilated_gradient = _convolution_backward(plan, index, layer.dilated, x, gradient, following)
-            bias_gradient = None if layer.bias is None else gradient.sum(0)
             gradients = [
                 dilated_gradient,
-                bias_gradient,
+                None if layer.bias is None else bias_gradient,
                 local_weight_gradient,
                 *projection_gradients,
                 *gradients,

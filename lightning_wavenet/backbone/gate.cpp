@@ -50,34 +50,46 @@ inline Gate evaluate(Floats f, Floats g) {
     return {f == f ? (1.0f - a) * (1.0f + b) * inverse : f, g == g ? (1.0f + a) * inverse : g};
 }
 
+// The last `kept` rows of z are written a second time, to rows that are `stride` apart.
 template <class T>
-void forward(const T* both, T* z, int64_t rows, int half, int threads) {
+void forward(const T* both, T* z, T* copy, int64_t rows, int half, int64_t kept, int64_t stride, int threads) {
 #pragma omp parallel for schedule(static) num_threads(threads)
     for (int64_t row = 0; row < rows; row++) {
         const T* f = both + row * 2 * half;
+        const int64_t kept_row = row - (rows - kept);
         for (int i = 0; i < half; i += LANES) {
             const Gate at = evaluate<T>(read(f + i), read(f + half + i));
-            write(z + row * half + i, at.filter * at.gate);
+            const Floats value = at.filter * at.gate;
+            write(z + row * half + i, value);
+            if (kept_row >= 0) write(copy + kept_row * stride + i, value);
         }
     }
 }
 
-// The last `kept` rows of z have a second gradient, whose rows are `stride` apart.
+// The last `kept` rows of z have a second gradient, whose rows are `stride` apart. Sums of the gradient's columns come
+// in parts, one a thread, so that they do not depend on which thread is done first.
 template <class T>
-void backward(const T* both, const T* z_gradient, const T* kept_gradient, T* gradient, T* z, int64_t rows, int half,
-              int64_t kept, int64_t stride, int threads) {
+void backward(const T* both, const T* z_gradient, const T* kept_gradient, T* gradient, T* z, float* sums, int64_t rows,
+              int half, int64_t kept, int64_t stride, int threads) {
 #pragma omp parallel for schedule(static) num_threads(threads)
-    for (int64_t row = 0; row < rows; row++) {
-        const T* f = both + row * 2 * half;
-        T* to = gradient + row * 2 * half;
-        const int64_t kept_row = row - (rows - kept);
-        for (int i = 0; i < half; i += LANES) {
-            const Gate at = evaluate<T>(read(f + i), read(f + half + i));
-            Floats upstream = z_gradient ? read(z_gradient + row * half + i) : Floats{};
-            if (kept_row >= 0) upstream += read(kept_gradient + kept_row * stride + i);
-            write(to + i, upstream * at.gate * (1.0f - at.filter * at.filter));
-            write(to + half + i, upstream * at.filter * at.gate * (1.0f - at.gate));
-            write(z + row * half + i, at.filter * at.gate);
+    for (int part = 0; part < threads; part++) {
+        float* const sum = sums + int64_t(part) * 2 * half;
+        for (int64_t row = rows * part / threads; row < rows * (part + 1) / threads; row++) {
+            const T* f = both + row * 2 * half;
+            T* to = gradient + row * 2 * half;
+            const int64_t kept_row = row - (rows - kept);
+            for (int i = 0; i < half; i += LANES) {
+                const Gate at = evaluate<T>(read(f + i), read(f + half + i));
+                Floats upstream = z_gradient ? read(z_gradient + row * half + i) : Floats{};
+                if (kept_row >= 0) upstream += read(kept_gradient + kept_row * stride + i);
+                const Floats of_filter = upstream * at.gate * (1.0f - at.filter * at.filter);
+                const Floats of_gate = upstream * at.filter * at.gate * (1.0f - at.gate);
+                write(to + i, of_filter);
+                write(to + half + i, of_gate);
+                write(z + row * half + i, at.filter * at.gate);
+                write(sum + i, read(sum + i) + of_filter);
+                write(sum + half + i, read(sum + half + i) + of_gate);
+            }
         }
     }
 }
@@ -88,22 +100,24 @@ extern "C" {
 
 int gate_lanes() { return LANES; }
 
-void gate_forward_float32(const float* both, float* z, int64_t rows, int half, int threads) {
-    forward(both, z, rows, half, threads);
+void gate_forward_float32(const float* both, float* z, float* copy, int64_t rows, int half, int64_t kept,
+                          int64_t stride, int threads) {
+    forward(both, z, copy, rows, half, kept, stride, threads);
 }
 
-void gate_forward_bfloat16(const BFloat16* both, BFloat16* z, int64_t rows, int half, int threads) {
-    forward(both, z, rows, half, threads);
+void gate_forward_bfloat16(const BFloat16* both, BFloat16* z, BFloat16* copy, int64_t rows, int half, int64_t kept,
+                           int64_t stride, int threads) {
+    forward(both, z, copy, rows, half, kept, stride, threads);
 }
 
 void gate_backward_float32(const float* both, const float* z_gradient, const float* kept_gradient, float* gradient,
-                           float* z, int64_t rows, int half, int64_t kept, int64_t stride, int threads) {
-    backward(both, z_gradient, kept_gradient, gradient, z, rows, half, kept, stride, threads);
+                           float* z, float* sums, int64_t rows, int half, int64_t kept, int64_t stride, int threads) {
+    backward(both, z_gradient, kept_gradient, gradient, z, sums, rows, half, kept, stride, threads);
 }
 
 void gate_backward_bfloat16(const BFloat16* both, const BFloat16* z_gradient, const BFloat16* kept_gradient,
-                            BFloat16* gradient, BFloat16* z, int64_t rows, int half, int64_t kept, int64_t stride,
-                            int threads) {
-    backward(both, z_gradient, kept_gradient, gradient, z, rows, half, kept, stride, threads);
+                            BFloat16* gradient, BFloat16* z, float* sums, int64_t rows, int half, int64_t kept,
+                            int64_t stride, int threads) {
+    backward(both, z_gradient, kept_gradient, gradient, z, sums, rows, half, kept, stride, threads);
 }
 }

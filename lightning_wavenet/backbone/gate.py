@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import ctypes
 import logging
+from collections.abc import Sequence
 from ctypes import c_int, c_int64, c_void_p
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -29,18 +31,27 @@ def gate(both: Tensor) -> Tensor:
     return torch.tanh(filtered) * torch.sigmoid(gated)
 
 
-def gate_forward(both: Tensor) -> Tensor:
-    """As `gate` for `[N, G]`, outside of autograd."""
-    library = _library_for(both)
+def gate_forward(both: Tensor, copy: Tensor) -> Tensor:
+    """As `gate`, outside of autograd.
+
+    Args:
+        both: `[N, G]`.
+        copy: Takes the last rows of z once more, `[kept, G / 2]`; its rows may lie apart.
+
+    Returns:
+        z `[N, G / 2]`.
+    """
+    library = _library_for(both, copy)
     if library is None:
-        return gate(both)
+        z = gate(both)
+        copy.copy_(z[len(z) - len(copy) :])
+        return z
     z = both.new_empty(both.shape[0], both.shape[1] // 2)
-    forward = getattr(library, f"gate_forward_{_SUFFIXES[both.dtype]}")
-    forward(both.data_ptr(), z.data_ptr(), *z.shape, torch.get_num_threads())
+    _call(library.forward, both.dtype, (both, z, copy), z, copy)
     return z
 
 
-def gate_backward(both: Tensor, z_gradient: Tensor | None, kept_gradient: Tensor) -> tuple[Tensor, Tensor]:
+def gate_backward(both: Tensor, z_gradient: Tensor | None, kept_gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """The gradient for `both`, and z once more.
 
     Args:
@@ -49,46 +60,60 @@ def gate_backward(both: Tensor, z_gradient: Tensor | None, kept_gradient: Tensor
         kept_gradient: What is to be added to its last rows, `[kept, G / 2]`; its rows may lie apart.
 
     Returns:
-        The gradient `[N, G]` and z `[N, G / 2]`.
+        The gradient `[N, G]`, the sums of its columns `[G]`, and z `[N, G / 2]`.
     """
-    library, kept = _library_for(both), len(kept_gradient)
-    if library is None or kept_gradient.stride(1) != 1:
+    library = _library_for(both, kept_gradient)
+    if library is None:
         filtered, gated = both.to(torch.promote_types(both.dtype, torch.float32)).chunk(2, dim=-1)
         filtered, gated = torch.tanh(filtered), torch.sigmoid(gated)
         upstream = torch.zeros_like(filtered) if z_gradient is None else z_gradient.to(filtered.dtype, copy=True)
-        upstream[-kept:] += kept_gradient
+        upstream[len(upstream) - len(kept_gradient) :] += kept_gradient
         slopes = torch.cat([gated * (1 - filtered**2), filtered * gated * (1 - gated)], dim=-1)
-        return (slopes * upstream.repeat(1, 2)).to(both.dtype), (filtered * gated).to(both.dtype)
-    z = both.new_empty(both.shape[0], both.shape[1] // 2)
-    gradient = torch.empty_like(both)
-    tensors = (both, z_gradient, kept_gradient, gradient, z)
+        gradient = slopes * upstream.repeat(1, 2)
+        return gradient.to(both.dtype), gradient.sum(0).to(both.dtype), (filtered * gated).to(both.dtype)
+    z, gradient = both.new_empty(both.shape[0], both.shape[1] // 2), torch.empty_like(both)
+    sums = torch.zeros(torch.get_num_threads(), both.shape[1])
+    _call(library.backward, both.dtype, (both, z_gradient, kept_gradient, gradient, z, sums), z, kept_gradient)
+    return gradient, sums.sum(0).to(both.dtype), z
+
+
+class _Library:
+    """The compiled passes."""
+
+    def __init__(self, path: Path) -> None:
+        library = ctypes.CDLL(str(path))
+        self.lanes: int = library.gate_lanes()
+        self.forward = {dtype: getattr(library, f"gate_forward_{name}") for dtype, name in _SUFFIXES.items()}
+        self.backward = {dtype: getattr(library, f"gate_backward_{name}") for dtype, name in _SUFFIXES.items()}
+        for passes, tensors in ((self.forward, 3), (self.backward, 6)):
+            for function in passes.values():
+                function.restype = None
+                function.argtypes = [*([c_void_p] * tensors), c_int64, c_int, c_int64, c_int64, c_int]
+
+
+def _call(
+    passes: dict[torch.dtype, Any], dtype: torch.dtype, tensors: Sequence[Tensor | None], z: Tensor, kept: Tensor
+) -> None:
     pointers = (None if tensor is None else tensor.data_ptr() for tensor in tensors)
-    backward = getattr(library, f"gate_backward_{_SUFFIXES[both.dtype]}")
-    backward(*pointers, *z.shape, kept, kept_gradient.stride(0), torch.get_num_threads())
-    return gradient, z
+    passes[dtype](*pointers, *z.shape, len(kept), kept.stride(0), torch.get_num_threads())
 
 
-def _library_for(both: Tensor) -> ctypes.CDLL | None:
-    """The compiled passes, where there are any that take this tensor."""
-    if both.device.type != "cpu" or both.dtype not in _SUFFIXES or not both.is_contiguous():
+def _library_for(both: Tensor, kept: Tensor) -> _Library | None:
+    """The compiled passes, where there are any that take these tensors."""
+    if both.device.type != "cpu" or both.dtype not in _SUFFIXES or not both.is_contiguous() or kept.stride(1) != 1:
         return None
     library = _library()
-    return None if library is None or both.shape[1] // 2 % library.gate_lanes() else library
+    return None if library is None or both.shape[1] // 2 % library.lanes else library
 
 
 @cache
-def _library() -> ctypes.CDLL | None:
+def _library() -> _Library | None:
     # OpenMP, because it then shares the threads of PyTorch.
     path = compile_for(NATIVE, Path(__file__).parent / "gate.cpp", "-fopenmp")
     try:
-        library = ctypes.CDLL(str(path)) if isinstance(path, Path) else None
+        if isinstance(path, Path):
+            return _Library(path)
     except OSError as error:
-        path, library = str(error), None
-    if library is None:
-        logging.getLogger("lightning_wavenet").warning("training goes on without the gate in C++: %s", path)
-        return None
-    for name in _SUFFIXES.values():
-        forward, backward = (getattr(library, f"gate_{way}_{name}") for way in ("forward", "backward"))
-        forward.restype, forward.argtypes = None, [c_void_p] * 2 + [c_int64, c_int, c_int]
-        backward.restype, backward.argtypes = None, [c_void_p] * 5 + [c_int64, c_int, c_int64, c_int64, c_int]
-    return library
+        path = str(error)
+    logging.getLogger("lightning_wavenet").warning("training goes on without the gate in C++: %s", path)
+    return None
