@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile, ZipFile
 
 import torch
 
@@ -43,6 +44,9 @@ def read(path: str | Path) -> dict[str, Any]:
     if not path.is_file():
         raise RequestError(f"there is no checkpoint {path}")
     try:
+        with ZipFile(path) as parts:  # torch.load does not look at the checksums.
+            if parts.testzip() is not None:
+                raise BadZipFile
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch.load promises no kind of error for a file that it cannot read.
         raise RequestError(f"{path} is no checkpoint, or a damaged one") from error

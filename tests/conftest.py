@@ -42,3 +42,13 @@ def real_corpus():
         return REAL / name
 
     return find
+
+
+@pytest.fixture
+def fit(tones, tmp_path, monkeypatch) -> list[str]:
+    """The command that trains a tiny net with everything on: average, schedule, clipping and accumulation."""
+    from runs import CONFIG
+
+    monkeypatch.chdir(tmp_path)
+    Path("tiny.yaml").write_text(CONFIG.replace("TONES", str(tones)))
+    return ["fit", "--config", "tiny.yaml"]

@@ -347,3 +347,47 @@ def test_benchmark_writes_a_row_a_case(tmp_path, capsys):
     assert "positive" in refused([*wanted[:-2], "--seconds", "0"], capsys)
     assert "whole numbers joined by commas" in refused([*wanted[:-2], "--batch", "1,many"], capsys)
     assert "no engine 'gpu'" in refused([*wanted[:-2], "--engines", "eager,gpu"], capsys)
+
+
+def failed(arguments, capsys, code=1) -> str:
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == code
+    said = capsys.readouterr().err
+    assert said.count("wavenet: error:") == 1
+    return said
+
+
+def test_a_run_whose_loss_explodes_ends_with_the_step_and_the_crops(config, tmp_path, capsys):
+    said = failed(["fit", "--config", str(config), "--run", "run", "--guard.bits", "1"], capsys)
+    assert "step 1: the loss has exploded to" in said
+    assert "diverged/step_0000001" in said
+    assert list((tmp_path / "run" / "diverged" / "step_0000001").glob("*.wav"))
+
+
+def test_out_of_memory_says_what_would_fit(config, monkeypatch, capsys):
+    def step(self, batch, batch_idx):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("lightning_wavenet.tasks.BaseTask.training_step", step)
+    said = failed(["fit", "--config", str(config), "--run", "run"], capsys)
+    assert "a step of 2 crops of 500 samples needs about" in said
+    assert "--data.crops.batch_size 1" in said
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_a_missing_gpu_is_one_line(config, capsys):
+    said = refused(["fit", "--config", str(config), "--run", "run", "--trainer.accelerator", "gpu"], capsys)
+    assert "no GPU" in said
+    assert not Path("run").exists()
+
+
+def test_a_run_is_compiled_or_recomputes_where_that_is_asked_for(config, tmp_path):
+    weights = []
+    for options in ([], ["--execution.recompute", "true"], ["--execution.compile", "true"]):
+        run = f"run{len(weights)}"
+        main(["fit", "--config", str(config), "--run", run, *options])
+        weights.append(torch.load(tmp_path / run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"])
+    for other in weights[1:]:
+        for name, weight in weights[0].items():
+            torch.testing.assert_close(other[name], weight, atol=1e-4, rtol=1e-3)

@@ -1,22 +1,32 @@
-"""Which checkpoints a run keeps: the last and the best."""
+"""Which checkpoints a run keeps, the last and the best, and how they come to be whole."""
 
 from __future__ import annotations
 
+import io
+import os
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
+from lightning_fabric.plugins.io import TorchCheckpointIO
 from pytorch_lightning.callbacks import Checkpoint
 
 from lightning_wavenet.batch import Batch
+from lightning_wavenet.callbacks.signals import Signals, Stopped
+
+LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
 
 
 class LastAndBest(Checkpoint):
     """Keeps `checkpoints/last.ckpt`, to resume from, and `checkpoints/best.ckpt`, of the lowest "val/bits".
 
-    Both are replaced whole: a crash while writing leaves the one before. The last is written every so many steps and
-    at the end, always right after an optimiser step, so that resuming from it repeats the uninterrupted run exactly;
-    a validation at that step writes it once more, so that it knows what the best was.
+    The last is written every so many steps and at the end, always right after an optimiser step and after the
+    validation at that step, if there is one, so that resuming from it repeats the uninterrupted run exactly. The one
+    before stays as `checkpoints/previous.ckpt`. Files are written whole or not at all.
+
+    On SIGTERM, SIGINT (Ctrl-C) or SIGUSR1 the step in progress is finished, the last checkpoint written, and the run
+    ended by `Stopped`. A second Ctrl-C ends it at once.
 
     Args:
         every_n_steps: Training steps between writes of the last checkpoint.
@@ -28,38 +38,87 @@ class LastAndBest(Checkpoint):
         self.every_n_steps = every_n_steps
         self.best_bits: float | None = None
         self._seen_step = 0
-        self._last_step = 0
+        self._after_validation = False
+        self._signals = Signals()
+        self._ending = 0
+        """The signal that ends the run, once its last checkpoint is due."""
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Has checkpoints written whole."""
+        if stage == "fit":
+            trainer.strategy.checkpoint_io = WholeFiles()
+
+    def on_sanity_check_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Listens for signals."""
+        self._signals.listen()
+
+    def on_validation_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        """Ends a run that has not begun to train; one of several processes must not leave the others waiting."""
+        if trainer.sanity_checking and trainer.world_size == 1:
+            self._end(trainer, self._signals.agreed(trainer))
+
+    def on_sanity_check_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Ends a run that has not begun to train."""
+        self._end(trainer, self._signals.agreed(trainer))
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Goes on from the step that was resumed."""
+        """Goes on from the step that was resumed, and listens for signals."""
         self._seen_step = trainer.global_step
+        self._signals.listen()
+        resumed = trainer.ckpt_path
+        previous = self._folder(trainer) / PREVIOUS
+        if trainer.is_global_zero and resumed is not None and Path(resumed).resolve() == previous.resolve():
+            # Or the next write would put the damaged one in the place of the whole one.
+            previous.replace(previous.with_name(LAST))
+
+    def on_train_batch_start(self, trainer: pl.Trainer, *_: Any) -> None:
+        """Ends the run, where that is due: here the step before is logged and validated, and nothing is begun."""
+        self._end(trainer, self._ending)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
-        """Writes the last checkpoint where it is due."""
+        """Writes the last checkpoint where it is due, unless there is a validation first."""
+        self._after_validation = False
         if trainer.global_step == self._seen_step:  # Gradients are still being accumulated.
             return
         self._seen_step = trainer.global_step
+        self._ending = self._signals.agreed(trainer)
         out_of_epochs = trainer.is_last_batch and trainer.current_epoch + 1 == trainer.max_epochs
         finished = trainer.should_stop or trainer.global_step == trainer.max_steps or out_of_epochs
-        if finished or trainer.global_step % self.every_n_steps == 0:
-            self._last_step = trainer.global_step
-            self._save(trainer, "last")
+        if self._ending or finished or trainer.global_step % self.every_n_steps == 0:
+            self._after_validation = _validation_follows(trainer)
+            if not self._after_validation:
+                self._save(trainer, LAST)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Writes the best checkpoint where this validation was."""
-        bits = trainer.callback_metrics.get("val/bits")
-        if trainer.sanity_checking or trainer.state.fn != "fit" or bits is None or bits.isnan():
+        """Writes the best checkpoint where this validation was, and the last one where it is due."""
+        if trainer.sanity_checking or trainer.state.fn != "fit":
             return
-        if self.best_bits is None or bits.item() < self.best_bits:
+        bits = trainer.callback_metrics.get("val/bits")
+        if bits is not None and not bits.isnan() and (self.best_bits is None or bits.item() < self.best_bits):
             self.best_bits = bits.item()
-            self._save(trainer, "best")
-            if self._last_step == trainer.global_step:
-                self._save(trainer, "last")
+            self._save(trainer, BEST)
+        if self._after_validation:
+            self._save(trainer, LAST)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Listens no more."""
+        self._signals.release()
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Listens no more."""
+        self._signals.release()
+
+    def _end(self, trainer: pl.Trainer, number: int) -> None:
+        if number:
+            raise Stopped(number, trainer.is_global_zero)
+
+    def _folder(self, trainer: pl.Trainer) -> Path:
+        return Path(trainer.default_root_dir) / "checkpoints"
 
     def _save(self, trainer: pl.Trainer, name: str) -> None:
-        trainer.save_checkpoint(Path(trainer.default_root_dir) / "checkpoints" / f"{name}.ckpt")
+        trainer.save_checkpoint(self._folder(trainer) / name)
 
     def state_dict(self) -> dict[str, Any]:
         """What the best was."""
@@ -68,3 +127,43 @@ class LastAndBest(Checkpoint):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Goes on from the best so far."""
         self.best_bits = state_dict["best_bits"]
+
+
+class WholeFiles(TorchCheckpointIO):
+    """Writes a checkpoint beside its place, and moves it there when all of it has reached the disk.
+
+    The `last.ckpt` that a new one replaces becomes `previous.ckpt`.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        """Writes a checkpoint.
+
+        Raises:
+            OSError: It cannot be written, for want of space perhaps; what was there is kept.
+        """
+        path = Path(path)
+        part = path.with_name(f"{path.name}.part")
+        # In memory first: written to a file directly, torch hides what the system says of a failure.
+        contents = io.BytesIO()
+        torch.save(checkpoint, contents)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            for left_by_a_kill in path.parent.glob("*.part"):
+                left_by_a_kill.unlink()
+            with part.open("wb") as file:
+                file.write(contents.getbuffer())
+                file.flush()
+                os.fsync(file.fileno())
+            if path.name == LAST and path.exists():
+                path.replace(path.with_name(PREVIOUS))
+            part.replace(path)
+        except OSError as error:
+            part.unlink(missing_ok=True)
+            raise OSError(error.errno, f"{error.strerror} (the checkpoint before is kept)", str(path)) from error
+
+
+def _validation_follows(trainer: pl.Trainer) -> bool:
+    """Whether Lightning validates before it trains on another batch; it has no public way to ask."""
+    loop = trainer.fit_loop
+    assert loop._data_fetcher is not None
+    return sum(trainer.num_val_batches) > 0 and loop.epoch_loop._should_check_val_fx(loop._data_fetcher)

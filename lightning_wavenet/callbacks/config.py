@@ -32,7 +32,7 @@ class SaveConfig(SaveConfigCallback):
         """Writes the files."""
         config = self.config.clone()
         resumed = config.pop("ckpt_path", None) is not None
-        for ours in ("run", "overwrite", "weights_only"):
+        for ours in ("run", "overwrite", "resume", "weights_only"):
             config.pop(ours, None)
         places = [Path(logger.log_dir) for logger in trainer.loggers if isinstance(logger, CSVLogger)]
         if not resumed or not (Path(trainer.default_root_dir) / "config.yaml").exists():

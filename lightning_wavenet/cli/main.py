@@ -6,7 +6,7 @@ import sys
 from importlib import import_module
 
 from lightning_wavenet import __version__
-from lightning_wavenet.errors import RequestError
+from lightning_wavenet.errors import RequestError, TrainingError
 
 VERBS = {
     "fit": ("lightning_wavenet.cli.training", "train a model, or go on training it"),
@@ -23,7 +23,8 @@ USAGE = "usage: wavenet VERB [options]    (wavenet VERB --help tells a verb's op
 def main(arguments: list[str] | None = None) -> None:
     """Runs a verb.
 
-    Exit codes: 0 when done, 2 for a wrong request, 1 for a failure, 130 when interrupted.
+    Exit codes: 0 when done, 2 for a wrong request, 1 for a failure, 128 and its number when ended by a signal, so 130
+    for Ctrl-C.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     if not arguments or arguments[0] in ("-h", "--help"):
@@ -47,6 +48,8 @@ def main(arguments: list[str] | None = None) -> None:
         _fail(essence(str(error)), 2)
     except (RequestError, FileExistsError, NotADirectoryError, IsADirectoryError) as error:
         _fail(str(error), 2)
+    except TrainingError as error:
+        _fail(str(error), 1)
     except (OSError, MemoryError) as error:
         _fail(f"{type(error).__name__}: {error}", 1)
     except KeyboardInterrupt:

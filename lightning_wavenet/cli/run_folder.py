@@ -7,8 +7,11 @@ import shutil
 from datetime import datetime
 from pathlib import Path
 
+from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning_utilities.core.rank_zero import rank_zero_only
 
+from lightning_wavenet.callbacks import LAST, PREVIOUS
+from lightning_wavenet.checkpoint import read
 from lightning_wavenet.errors import RequestError
 
 PARTS = ("config.yaml", "checkpoints", "logs", "samples")
@@ -40,7 +43,7 @@ class RunFolder:
             self.path = own
         elif checkpoint is not None:
             raise RequestError(f"{checkpoint} lies in no run folder: say where to write with --run")
-        elif launched and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        elif (launched and int(os.environ.get("WORLD_SIZE", "1")) > 1) or _one_of_many_in_slurm():
             raise RequestError("processes that were started apart cannot agree on a run folder: give --run")
         else:
             self.path = _unused(Path("runs") / experiment / f"{datetime.now():%Y%m%d-%H%M%S}")
@@ -51,8 +54,10 @@ class RunFolder:
         os.environ[_FOR_CHILDREN] = str(self.path)
         self._made = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
 
-    def claim(self, overwrite: bool) -> None:
+    def claim(self, overwrite: bool, resume: bool) -> None:
         """Makes sure that no other run is touched, or with `overwrite` that nothing of it is left.
+
+        With `resume` the folder is this run's own, whose first start may have ended before its first checkpoint.
 
         Raises:
             RequestError: Another run is there.
@@ -60,11 +65,10 @@ class RunFolder:
         used = self.path.is_dir() and any(self.path.iterdir())
         if getattr(rank_zero_only, "rank", 0) != 0 or self.resumed or not used:
             return
+        if not overwrite and resume:
+            return
         if not overwrite:
-            raise RequestError(
-                f"{self.path} has files in it: choose another --run, resume with --ckpt_path "
-                f"{self.path}/checkpoints/last.ckpt, or say --overwrite"
-            )
+            raise RequestError(f"{self.path} has files in it: choose another --run, or say --resume or --overwrite")
         for part in PARTS:
             if (self.path / part).is_dir():
                 shutil.rmtree(self.path / part)
@@ -83,6 +87,38 @@ class RunFolder:
     def forget() -> None:
         """Lets the next command of this process choose anew."""
         os.environ.pop(_FOR_CHILDREN, None)
+
+
+def last_of(run: str) -> str | None:
+    """The checkpoint that training in a run folder goes on from, damaged or not; None where there is none."""
+    folder = Path(run) / "checkpoints"
+    return str(folder / LAST) if (folder / LAST).exists() or (folder / PREVIOUS).exists() else None
+
+
+def whole(checkpoint: str) -> str:
+    """The checkpoint; or the one that was written before it, where it is a last one that is damaged or missing.
+
+    Raises:
+        RequestError: There is no whole one.
+    """
+    previous = Path(checkpoint).with_name(PREVIOUS)
+    try:
+        read(checkpoint)
+    except RequestError:
+        if Path(checkpoint).name != LAST or not previous.exists():
+            raise
+        try:
+            read(previous)
+        except RequestError as error:
+            raise RequestError(
+                f"{checkpoint} and {previous.name} are both damaged: begin anew in another --run, or with --overwrite"
+            ) from error
+        return str(previous)
+    return checkpoint
+
+
+def _one_of_many_in_slurm() -> bool:
+    return SLURMEnvironment.detect() and int(os.environ["SLURM_NTASKS"]) > 1
 
 
 def _unused(path: Path) -> Path:

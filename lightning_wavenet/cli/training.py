@@ -3,33 +3,45 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 import warnings
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
+from lightning_utilities.core.rank_zero import rank_zero_only
 from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import Callback, RichProgressBar
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.loggers import CSVLogger, Logger
+from torch._dynamo.exc import BackendCompilerFailed
 
 from datamodules.base import AudioDataModule
 from lightning_wavenet.callbacks import (
+    LAST,
+    Execution,
     FirstValidation,
+    Guard,
     LastAndBest,
     PredictionWriter,
     ProgressLines,
     SampleLogger,
     SaveConfig,
+    Stopped,
     Throughput,
+    WeightAverage,
 )
 from lightning_wavenet.checkpoint import read
-from lightning_wavenet.cli.parsing import PARSER, add_overwrite, essence
-from lightning_wavenet.cli.run_folder import RunFolder
-from lightning_wavenet.errors import RequestError
+from lightning_wavenet.cli import slurm
+from lightning_wavenet.cli.parsing import PARSER, add_flag, add_overwrite, essence
+from lightning_wavenet.cli.run_folder import RunFolder, last_of, whole
+from lightning_wavenet.errors import RequestError, TrainingError
 from lightning_wavenet.tasks import BaseTask
+
+C = TypeVar("C", bound=Callback)
 
 
 class WaveNetCLI(LightningCLI):
@@ -49,6 +61,10 @@ class WaveNetCLI(LightningCLI):
             help="run folder; by default runs/NAME/DATE-TIME after the first config, or the checkpoint's own",
         )
         add_overwrite(parser, "replace what the run folder holds of another run")
+        add_flag(parser, "--resume", "fit: go on from the last checkpoint in --run where there is one, else begin anew")
+        parser.add_lightning_class_args(Execution, "execution")
+        parser.add_lightning_class_args(Guard, "guard")
+        parser.add_lightning_class_args(WeightAverage, "ema")
         parser.add_lightning_class_args(SampleLogger, "samples")
         parser.add_lightning_class_args(LastAndBest, "checkpoint")
 
@@ -64,6 +80,24 @@ class WaveNetCLI(LightningCLI):
             self.experiment = folder.parent.name if folder.parent.parent.name == "runs" else folder.name
         super().parse_arguments(parser, args)
 
+    def _parse_ckpt_path(self) -> None:
+        """Settles which checkpoint to go on from, if any. Unlike Lightning, takes no options from it."""
+        verb: str = self.config.subcommand
+        config = self.config[verb]
+        if config.resume:
+            if verb != "fit" or config.run is None:
+                raise RequestError("--resume goes on training in a run folder: wavenet fit --run DIR --resume")
+            config.ckpt_path = last_of(config.run) or config.ckpt_path
+        if config.ckpt_path is None:
+            if verb != "fit":
+                raise RequestError(f"say which checkpoint to {verb}: --ckpt_path RUN/checkpoints/best.ckpt")
+        elif verb != "fit":
+            read(config.ckpt_path)
+        else:
+            asked, config.ckpt_path = config.ckpt_path, whole(config.ckpt_path)
+            if config.ckpt_path != asked:
+                rank_zero_only(print)(f"{asked} is missing or damaged: going on from {config.ckpt_path}", flush=True)
+
     def instantiate_classes(self) -> None:
         """Builds corpus, task and trainer; what their constructors refuse is the user's to mend."""
         try:
@@ -74,12 +108,12 @@ class WaveNetCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """A trainer whose root is the run folder."""
         config = self.config[self.subcommand]
-        checkpoint = config.get("ckpt_path")
-        if checkpoint is not None:
-            read(checkpoint)
-        elif self.subcommand != "fit":
-            raise RequestError(f"say which checkpoint to {self.subcommand}: --ckpt_path RUN/checkpoints/best.ckpt")
-        self.run_folder = RunFolder(config.run, checkpoint, self.experiment)
+        gpus = torch.cuda.is_available() or torch.backends.mps.is_available()
+        if config.trainer.accelerator in ("gpu", "cuda") and not gpus:
+            raise RequestError(
+                "PyTorch finds no GPU on this machine: say --trainer.accelerator cpu, or mend its driver"
+            )
+        self.run_folder = RunFolder(config.run, config.ckpt_path, self.experiment)
         run = self.run_folder.path
         given = self.config_init[self.subcommand].trainer
         callbacks: list[Callback] = [
@@ -108,10 +142,37 @@ class WaveNetCLI(LightningCLI):
         except RequestError:
             self.run_folder.withdraw()
             raise
+        except BackendCompilerFailed as error:
+            said = essence(str(error))
+            raise RequestError(f"torch.compile failed: leave out --execution.compile ({said})") from error
+        except RuntimeError as error:
+            if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+                raise TrainingError(self._callback(Execution).advice(self.trainer, self.model)) from error
+            raise
+        except Stopped as stopped:
+            if self.trainer.is_global_zero:
+                self._tell(stopped)
+            raise
+        except SystemExit as end:
+            # Lightning makes one of Ctrl-C, with the exit code of a failure.
+            if isinstance(end.__context__, KeyboardInterrupt):
+                raise KeyboardInterrupt from None
+            raise
+
+    def _tell(self, stopped: Stopped) -> None:
+        """Says how a run that was stopped goes on, or sees to it where that is for the scheduler to do."""
+        step = self.trainer.global_step
+        last = self.run_folder.path / "checkpoints" / LAST
+        further = f"at step {step:,}; go on with --ckpt_path {last}" if step else "before the first step"
+        print(f"stopped by {stopped.signal.name} {further}", flush=True)
+        # Without --resume, the same command would not go on but begin anew.
+        if stopped.signal == signal.SIGUSR1 and self.config[self.subcommand].resume:
+            slurm.requeue()
 
     def before_fit(self) -> None:
         """Takes the run folder, and says where the run goes and what it trains."""
-        self.run_folder.claim(self.config[self.subcommand].overwrite)
+        config = self.config[self.subcommand]
+        self.run_folder.claim(config.overwrite, config.resume)
         if self.trainer.is_global_zero:
             parameters = sum(p.numel() for p in self.model.parameters())
             field = self.model.backbone.receptive_field
@@ -121,9 +182,7 @@ class WaveNetCLI(LightningCLI):
     def after_fit(self) -> None:
         """Says what training came to."""
         if self.trainer.is_global_zero:
-            callbacks: list[Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
-            first = next(callback for callback in callbacks if isinstance(callback, FirstValidation))
-            best = next(callback for callback in callbacks if isinstance(callback, LastAndBest))
+            first, best = self._callback(FirstValidation), self._callback(LastAndBest)
             before = "" if first.bits is None else f"{first.bits:.3f} before training, "
             reached = "no validation yet" if best.best_bits is None else f"{best.best_bits:.3f} at best"
             print(f"{self._unit()}: {before}{reached}; step {self.trainer.global_step:,}", flush=True)
@@ -136,6 +195,11 @@ class WaveNetCLI(LightningCLI):
     def after_test(self) -> None:
         """Says in which unit the figure is."""
         self._report("test/bits", "test")
+
+    def _callback(self, kind: type[C]) -> C:
+        """The run's callback of a kind."""
+        callbacks: list[Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
+        return next(callback for callback in callbacks if isinstance(callback, kind))
 
     def _report(self, figure: str, split: str) -> None:
         if figure not in self.trainer.callback_metrics:
