@@ -3,6 +3,7 @@
 import csv
 import os
 import random
+import re
 import resource
 import signal
 import socket
@@ -17,7 +18,7 @@ from typing import Any
 
 import pytest
 import pytorch_lightning as pl
-import torch
+from runs import assert_same, contents, differences, stopped
 
 from lightning_wavenet.callbacks import WeightAverage
 from lightning_wavenet.cli.main import main
@@ -34,6 +35,14 @@ class Knock(pl.Callback):
         if trainer.global_step == self.step - 1 and self.number:
             number, self.number = self.number, 0
             os.kill(os.getpid(), number)
+
+
+class KnockEarly(pl.Callback):
+    """Sends this process a signal in the check before training."""
+
+    def on_validation_batch_start(self, trainer, pl_module, batch, batch_idx, dataloader_idx=0):
+        assert batch_idx == 0, "the first check goes on"
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def knock(step: int, number: int) -> list[str]:
@@ -74,6 +83,55 @@ def ended(process: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
 
 
+def said() -> str:
+    return Path("said.txt").read_text() if Path("said.txt").exists() else ""
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, said()
+        time.sleep(0.001)
+
+
+def stopped_while_training(arguments: list[str], send: Callable[[int, int], None], number: signal.Signals) -> int:
+    """The step at which the command, in a process group of its own, is ended by a signal."""
+    command = [sys.executable, "-m", "lightning_wavenet", *arguments, "--run", "parts", "--trainer.max_steps=100000"]
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, process_group=0)
+    try:
+        assert running.stdout is not None
+        lines, sent = [], False
+        for line in running.stdout:
+            lines.append(line)
+            if re.match(r".* step .* val/bits", line) and not sent:
+                send(running.pid, number)
+                sent = True
+        assert running.wait() == 128 + number, lines
+    finally:
+        running.kill()
+    step = contents("parts")["global_step"]
+    assert lines[-1] == f"stopped by {number.name} at step {step}; go on with --ckpt_path parts/checkpoints/last.ckpt\n"
+    return step
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def blank(path: Path) -> None:
+    whole = path.read_bytes()
+    middle = len(whole) // 2
+    path.write_bytes(whole[:middle] + bytes(4096) + whole[middle + 4096 :])
+
+
+def written(path: Path) -> int:
+    """A number that is another whenever the file has been replaced."""
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_stopped_run_goes_on_to_the_bit(fit, workers, capsys):
     """With average, schedule and accumulation; stopped in the middle of an epoch, and before a validation."""
@@ -91,29 +149,6 @@ def test_a_stopped_run_goes_on_to_the_bit(fit, workers, capsys):
     assert differences(contents("parts"), contents("whole")) != []
     main([*fit, "--run", "parts", "--resume"])
     assert_same("parts", "whole")
-
-
-def stopped_while_training(arguments: list[str], send: Callable[[int, int], None], number: signal.Signals) -> int:
-    """The step at which the command, in a process group of its own, is ended by a signal."""
-    command = [sys.executable, "-m", "lightning_wavenet", *arguments, "--run", "parts", "--trainer.max_steps=100000"]
-    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, process_group=0)
-    try:
-        assert running.stdout is not None
-        lines = []
-        for line in running.stdout:
-            lines.append(line)
-            if "val/bits" in line and "step" in line and not sent(lines[:-1]):
-                send(running.pid, number)
-        assert running.wait() == 128 + number, lines
-    finally:
-        running.kill()
-    step = contents("parts")["global_step"]
-    assert lines[-1] == f"stopped by {number.name} at step {step}; go on with --ckpt_path parts/checkpoints/last.ckpt\n"
-    return step
-
-
-def sent(lines: list[str]) -> bool:
-    return any("val/bits" in line and "step" in line for line in lines)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -153,12 +188,6 @@ def test_before_training_a_signal_ends_the_run_at_once(fit, capsys):
     assert contents("run")["global_step"] == 14
 
 
-class KnockEarly(pl.Callback):
-    def on_validation_batch_start(self, trainer, pl_module, batch, batch_idx, dataloader_idx=0):
-        assert batch_idx == 0, "the first check goes on"
-        os.kill(os.getpid(), signal.SIGTERM)
-
-
 def test_slurm_has_a_job_requeued_whose_command_goes_on_by_itself(fit, tmp_path, monkeypatch, capsys):
     scontrol = tmp_path / "bin" / "scontrol"
     scontrol.parent.mkdir()
@@ -186,27 +215,6 @@ def test_slurm_has_a_job_requeued_whose_command_goes_on_by_itself(fit, tmp_path,
     assert not list(Path("run").glob("hpc*"))
 
 
-def said() -> str:
-    return Path("said.txt").read_text() if Path("said.txt").exists() else ""
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline, said()
-        time.sleep(0.001)
-
-
-def cut(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-
-
-def blank(path: Path) -> None:
-    whole = path.read_bytes()
-    middle = len(whole) // 2
-    path.write_bytes(whole[:middle] + bytes(4096) + whole[middle + 4096 :])
-
-
 @pytest.mark.parametrize("damage", [cut, blank, lambda path: path.write_bytes(b""), Path.unlink])
 def test_where_the_last_checkpoint_is_damaged_the_one_before_is_as_good(fit, damage, capsys):
     main([*fit, "--run", "whole"])
@@ -215,11 +223,10 @@ def test_where_the_last_checkpoint_is_damaged_the_one_before_is_as_good(fit, dam
     before = previous.read_bytes()
     damage(last)
     capsys.readouterr()
-    # Killed again when nothing has been written yet, and when there is one that is whole.
     assert stopped([*fit, "--ckpt_path", str(last), *knock(5, signal.SIGTERM)]) == 143
     fell_back = f"{last} is missing or damaged: going on from {previous}"
     assert fell_back in capsys.readouterr().out
-    assert previous.read_bytes() == before
+    assert previous.read_bytes() == before, "a damaged checkpoint was kept instead"
     main([*fit, "--run", "run", "--resume"])
     assert fell_back not in capsys.readouterr().out
     assert_same("run", "whole")
@@ -345,11 +352,3 @@ def test_twenty_kills(fit):
     assert steps[-1] < 300
     assert ended(launch([*fit, "parts", "--resume"])) == 0, said()
     assert_same("parts", "whole")
-
-
-def written(path: Path) -> int:
-    """A number that is another whenever the file has been replaced."""
-    try:
-        return path.stat().st_mtime_ns
-    except FileNotFoundError:
-        return 0
