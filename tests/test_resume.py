@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 import pytorch_lightning as pl
+import torch
 from runs import assert_same, contents, differences, stopped
 
 from lightning_wavenet.callbacks import WeightAverage
@@ -43,6 +44,14 @@ class KnockEarly(pl.Callback):
     def on_validation_batch_start(self, trainer, pl_module, batch, batch_idx, dataloader_idx=0):
         assert batch_idx == 0, "the first check goes on"
         os.kill(os.getpid(), signal.SIGTERM)
+
+
+class KillValidating(pl.Callback):
+    """Kills this process in the validation at step 8, where a checkpoint is due as well."""
+
+    def on_validation_batch_end(self, trainer, pl_module, outputs, batch, batch_idx, dataloader_idx=0):
+        if trainer.global_step == 8:
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 def knock(step: int, number: int) -> list[str]:
@@ -118,10 +127,12 @@ def cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
-def blank(path: Path) -> None:
-    whole = path.read_bytes()
-    middle = len(whole) // 2
-    path.write_bytes(whole[:middle] + bytes(4096) + whole[middle + 4096 :])
+def flip(path: Path) -> None:
+    """One byte of a weight, which leaves the file as easy to read as before."""
+    weight = torch.load(path, weights_only=True)["ema"]["weights"]["backbone.head.3.weight"].numpy().tobytes()
+    contents = bytearray(path.read_bytes())
+    contents[contents.index(weight) + 5] ^= 1
+    path.write_bytes(contents)
 
 
 def written(path: Path) -> int:
@@ -215,7 +226,7 @@ def test_slurm_has_a_job_requeued_whose_command_goes_on_by_itself(fit, tmp_path,
     assert not list(Path("run").glob("hpc*"))
 
 
-@pytest.mark.parametrize("damage", [cut, blank, lambda path: path.write_bytes(b""), Path.unlink])
+@pytest.mark.parametrize("damage", [cut, flip, lambda path: path.write_bytes(b""), Path.unlink])
 def test_where_the_last_checkpoint_is_damaged_the_one_before_is_as_good(fit, damage, capsys):
     main([*fit, "--run", "whole"])
     assert stopped([*fit, "--run", "run", *knock(7, signal.SIGTERM)]) == 143
@@ -232,7 +243,7 @@ def test_where_the_last_checkpoint_is_damaged_the_one_before_is_as_good(fit, dam
     assert_same("run", "whole")
 
     damage(last)
-    blank(previous)
+    flip(previous)
     assert stopped([*fit, "--run", "run", "--resume"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "damaged" in line
@@ -281,6 +292,7 @@ def test_killed_while_a_checkpoint_is_written(fit, call):
 
     assert ended(launch([*fit, "--run", "run"], deadly)) == -signal.SIGKILL
     folder = Path("run/checkpoints")
+    (folder / "another.ckpt.part").touch()
     assert (folder / "last.ckpt.part").exists()
     assert (folder / "previous.ckpt").exists()
     assert (folder / "last.ckpt").exists() == (call != "replace once more")
@@ -288,6 +300,16 @@ def test_killed_while_a_checkpoint_is_written(fit, call):
     main([*fit, "--run", "whole"])
     assert_same("run", "whole")
     assert {path.name for path in folder.iterdir()} == {"last.ckpt", "previous.ckpt", "best.ckpt"}
+
+
+def test_a_validation_that_is_killed_is_made_up_for(fit):
+    """Or the best checkpoint, which is that of step 8, would be another."""
+    fit += ["--trainer.max_steps", "9", "--run"]
+    assert ended(launch([*fit, "run", "--trainer.callbacks=test_resume.KillValidating"])) == -signal.SIGKILL
+    main([*fit, "run", "--resume"])
+    main([*fit, "whole"])
+    assert contents("whole", "best")["global_step"] == 8
+    assert_same("run", "whole")
 
 
 def test_resume_begins_where_there_is_nothing_and_keeps_config_and_logs(fit, capsys):
