@@ -177,7 +177,7 @@ class ResidualStack(nn.Module):
         Returns:
             `[T - reach, B, S]`.
         """
-        # On CPUs the passes by hand are faster than what the compiler makes of the others.
+        # On CPUs the passes by hand are at least as fast as what the compiler makes of the others.
         if torch.compiler.is_compiling() and x.device.type != "cpu":
             return self._by_autograd(x, vector, local)
         return self._by_hand(x, vector, local)
