@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import copy
+import platform
+from pathlib import Path
 
 import pytest
 import torch
 from nets import KINDS, build, textbook_forward
 
 from lightning_wavenet.backbone import WaveNet
+from lightning_wavenet.backbone import gate as gate_module
 from lightning_wavenet.backbone.gate import gate, gate_backward, gate_forward
 from lightning_wavenet.benchmarks.training import TextbookWaveNet
+from lightning_wavenet.cpp import compile_for
 
 BATCHES = (1, 3)
 
@@ -92,6 +96,20 @@ def test_evaluation_keeps_nothing():
     assert not seen
 
 
+@pytest.fixture(params=["this CPU", "x86-64", "x86-64-v3", "torch"])
+def built_for(request, monkeypatch):
+    """The gate as kinds of CPUs compute it, and without a compiler."""
+    if request.param == "torch":
+        monkeypatch.setattr(gate_module, "_library", lambda: None)
+    elif request.param != "this CPU":
+        source = Path(gate_module.__file__).parent / "gate.cpp"
+        library = compile_for([[f"-march={request.param}"]], source, "-fopenmp")
+        if platform.machine() != "x86_64" or not isinstance(library, Path):
+            pytest.skip("no compiler for kinds of x86-64 CPUs")
+        monkeypatch.setattr(gate_module, "_library", lambda: gate_module._Library(library))
+
+
+@pytest.mark.usefixtures("built_for")
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-6), (torch.bfloat16, 1e-2)])
 @pytest.mark.parametrize("half", [16, 64, 10])
 def test_the_gate_and_its_derivative_are_those_of_float64(half, dtype, tolerance):
@@ -116,8 +134,10 @@ def test_the_gate_and_its_derivative_are_those_of_float64(half, dtype, tolerance
     torch.testing.assert_close(again, z, atol=tolerance, rtol=tolerance)
 
 
-def test_what_is_not_a_number_passes_through_the_gate():
-    both = torch.zeros(2, 64)
+@pytest.mark.usefixtures("built_for")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_what_is_not_a_number_passes_through_the_gate(dtype):
+    both = torch.zeros(2, 64, dtype=dtype)
     both[0, 3] = both[1, 40] = torch.nan
     z = gate_forward(both, both.new_empty(0, 32))
     assert z[0, 3].isnan()

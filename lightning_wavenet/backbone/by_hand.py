@@ -123,7 +123,6 @@ class _SkipSum(torch.autograd.Function):
         out_gradient = out_gradient.contiguous()
         kept = len(out_gradient)
         skip_gradient = torch.empty_like(skip) if plan.recompute else out_gradient.t() @ gated
-        gated_gradient = None if plan.recompute else out_gradient @ skip
         terms_gradient = None if terms is None else torch.empty_like(terms)
         local_gradient = torch.zeros_like(local) if needs_local else None
         gradients: list[Tensor | None] = []
@@ -135,8 +134,8 @@ class _SkipSum(torch.autograd.Function):
             z_gradient = None
             if layer.projection is not None and following is not None:
                 z_gradient = following @ layer.projection
-            kept_gradient = out_gradient @ skip[:, slot] if gated_gradient is None else gated_gradient[:, slot]
-            gradient, bias_gradient, z = gate_backward(both, z_gradient, kept_gradient)
+            # Layer by layer: of one product for all layers, a layer's rows would lie far apart and be slow to read.
+            gradient, bias_gradient, z = gate_backward(both, z_gradient, out_gradient @ skip[:, slot])
             if plan.recompute:
                 skip_gradient[:, slot] = out_gradient.t() @ z[-kept:]
             projection_gradients: list[Tensor | None] = [None, None]
@@ -200,9 +199,8 @@ def _convolution_backward(
 ) -> tuple[Tensor, Tensor]:
     """Gradients for a layer's input, what comes by the residual connection included, and for its dilated weights."""
     taps, weights = _taps(plan, index, len(x)), weight.chunk(plan.kernel_size, dim=1)
-    x_gradient, by_tap = torch.empty_like(x), weight.new_empty(weight.shape[1], weight.shape[0])
-    for rows, into in zip(taps, by_tap.chunk(plan.kernel_size), strict=True):
-        torch.mm(x[rows].t(), gradient, out=into)
+    x_gradient = torch.empty_like(x)
+    by_tap = torch.cat([x[rows] for rows in taps], dim=1).t() @ gradient
     # The newest tap reaches the rows that the residual connection does, and begins what the others add to.
     newest = x_gradient[taps[-1]]
     if following is None:

@@ -3,6 +3,10 @@
 
 #include "vectors.h"
 
+#if defined(__AVX512BF16__)
+#include <immintrin.h>
+#endif
+
 namespace {
 
 struct BFloat16 {
@@ -18,12 +22,16 @@ inline Floats read(const BFloat16* from) {
 
 inline void write(float* to, Floats v) { store(to, v); }
 
+#if defined(__AVX512BF16__)
+inline void write(BFloat16* to, Floats v) { store(to, bits<HalfWords>(_mm512_cvtneps_pbh(bits<__m512>(v)))); }
+#else
 inline void write(BFloat16* to, Floats v) {
     // To the nearest, ties to even; what is not a number must not be rounded to infinity.
     const Words w = bits<Words>(v);
     const Words rounded = w + (0x7fffu + ((w >> 16) & 1u));
     store(to, __builtin_convertvector((v == v ? rounded : w | 0x400000u) >> 16, HalfWords));
 }
+#endif
 
 struct Gate {
     Floats filter, gate;

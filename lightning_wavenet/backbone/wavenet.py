@@ -129,8 +129,8 @@ class WaveNet(nn.Module):
             inputs += steps * self.residual_channels
         gated = samples * len(self.dilations) * self.gate_channels // 2
         stack = inputs if self.stack.recompute else inputs + gates + gated
-        head = samples * (2 * self.skip_channels + 2 * self.head_channels + self.distribution.parameters)
-        loss = 3 * samples * self.distribution.parameters
+        head = samples * (self.skip_channels + self.head_channels)
+        loss = samples * self.distribution.parameters
         return (stack + head) * dtype.itemsize + loss * torch.float32.itemsize
 
     def head_layers(self) -> list[nn.Linear]:
