@@ -1,4 +1,5 @@
 import math
+from typing import ClassVar
 
 import pytest
 import pytorch_lightning as pl
@@ -295,6 +296,27 @@ def test_scheduler_steps_with_the_optimizer(tones, tmp_path):
     trainer = trainer_for(tmp_path, 3, gradient_clip_val=1e-6)
     trainer.fit(task, corpus(tones))
     assert trainer.optimizers[0].param_groups[0]["lr"] == pytest.approx(0.125)
+
+
+def test_a_plateau_is_looked_for_once_a_validation(tones, tmp_path):
+    class Counting(torch.optim.lr_scheduler.ReduceLROnPlateau):
+        seen: ClassVar[list[float]] = []
+
+        def step(self, metrics, epoch=None):
+            self.seen.append(float(metrics))
+            super().step(metrics)
+
+    task = SpeakerWaveNet(
+        build("global"),
+        speakers=3,
+        optimizer=lambda parameters: torch.optim.SGD(parameters, lr=1e-9),
+        lr_scheduler=lambda optimizer: Counting(optimizer, factor=0.1, patience=0, threshold=0.1, eps=0),
+    )
+    trainer = trainer_for(tmp_path, 7, limit_val_batches=1, val_check_interval=2)
+    trainer.fit(task, corpus(tones))
+    # Steps too small to learn by: after the first validation every one is a plateau.
+    assert len(Counting.seen) == 3
+    assert trainer.optimizers[0].param_groups[0]["lr"] == pytest.approx(1e-11)
 
 
 def test_validation_bits_are_those_of_the_whole_split(tones, tmp_path):

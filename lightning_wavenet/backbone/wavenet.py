@@ -213,6 +213,8 @@ class OneHotInput(nn.Module):
         self.tables = nn.Parameter(torch.randn(kernel_size, levels, channels) * kernel_size**-0.5)
         self.bias = nn.Parameter(torch.zeros(channels)) if bias else None
 
+    # Compilers add the gradients of so few rows atomically, which is slower than PyTorch's own kernel.
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def forward(self, codes: Tensor) -> Tensor:
         """Codes `[B, T]` to `[B, T - kernel_size + 1, C]`."""
         steps = codes.shape[1] - self.kernel_size + 1

@@ -64,7 +64,8 @@ class SampleLogger(Callback):
         self._last_step = 0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Generates the first round, of the untrained net."""
+        """Generates the first round, of the untrained net; a resumed run has had the round of its step."""
+        self._last_step = trainer.global_step
         if self.every_n_steps > 0 and trainer.global_step == 0:
             self._round(trainer, pl_module, 0)
 

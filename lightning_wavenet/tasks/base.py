@@ -33,7 +33,8 @@ class BaseTask(pl.LightningModule, ABC):
     Args:
         backbone: The net.
         optimizer: Makes the optimiser from the parameters.
-        lr_scheduler: Makes a learning-rate schedule from the optimiser, stepped every training step; None for none.
+        lr_scheduler: Makes a learning-rate schedule from the optimiser, stepped every training step, and
+            `ReduceLROnPlateau` with the "val/bits" of every validation; None for none.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class BaseTask(pl.LightningModule, ABC):
         self.optimizer = optimizer
         self.lr_scheduler = lr_scheduler
         self.vocabulary: Vocabulary | None = None
+        self._validated = False
         self.validation_bits = BitsPerSample()
         self.test_bits = BitsPerSample()
 
@@ -80,6 +82,10 @@ class BaseTask(pl.LightningModule, ABC):
         self.validation_bits.update(*self.nats(batch))
         self.log("val/bits", self.validation_bits, prog_bar=True, batch_size=len(batch.ids))
 
+    def on_validation_epoch_end(self) -> None:
+        """Notes that "val/bits" is a new one."""
+        self._validated = not self.trainer.sanity_checking
+
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Adds a batch to "test/bits"."""
         self.test_bits.update(*self.nats(batch))
@@ -96,8 +102,17 @@ class BaseTask(pl.LightningModule, ABC):
                 "scheduler": self.lr_scheduler(optimizer),
                 "interval": "step",
                 "monitor": "val/bits",
+                "strict": False,  # There is none before the first validation.
             },
         }
+
+    def lr_scheduler_step(self, scheduler: Any, metric: Any | None) -> None:
+        """Steps the schedule; `ReduceLROnPlateau`, which alone is given a metric, once after every validation."""
+        if metric is None:
+            scheduler.step()
+        elif self._validated:
+            self._validated = False
+            scheduler.step(metric)
 
     # Generation
 
