@@ -371,7 +371,7 @@ def test_out_of_memory_says_what_would_fit(config, monkeypatch, capsys):
 
     monkeypatch.setattr("lightning_wavenet.tasks.BaseTask.training_step", step)
     said = failed(["fit", "--config", str(config), "--run", "run"], capsys)
-    assert "a step of 2 crops of 500 samples needs about" in said
+    assert "a step of 2 crops of 500 samples needs at least" in said
     assert "--data.crops.batch_size 1" in said
 
 

@@ -54,7 +54,7 @@ class Execution(Callback):
             return "a training step needs more memory than there is; give it smaller batches"
         crops, one = corpus.crops, _crop_memory(trainer, pl_module, corpus)
         batch = f"a step of {crops.batch_size:,} crops of {crops.samples:,} samples"
-        needed = f"{batch} needs about {_gb(crops.batch_size * one)}"
+        needed = f"{batch} needs at least {_gb(crops.batch_size * one)}"
         free = free_memory(pl_module.device)
         if free is None:
             return f"{needed}, more than there is; lower --data.crops.batch_size"
