@@ -33,3 +33,11 @@ def keep_freed_memory() -> None:
         library = ctypes.CDLL(None)
         for option in (_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD):
             library.mallopt(option, 2**31 - 1)
+
+
+def return_freed_memory() -> None:
+    """Gives the system what was freed and kept until now."""
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).malloc_trim(0)

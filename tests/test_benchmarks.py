@@ -9,7 +9,7 @@ import torch
 from nets import build
 
 from lightning_wavenet.backbone import WaveNet
-from lightning_wavenet.benchmarks.training import TextbookWaveNet, cases, measure
+from lightning_wavenet.benchmarks.training import TextbookWaveNet, cases, prepare
 from lightning_wavenet.cli.main import main
 
 
@@ -40,7 +40,7 @@ def test_the_textbook_form_learns_as_the_backbone_does():
 
 def test_a_step_is_counted_in_samples_and_operations():
     case = next(case for case in cases(crop=400, batch=1, threads=1, device="cpu") if case.form == "matrix")
-    found = measure(case, seconds=0.01)
+    found = prepare(case)(0.01)
     # Multiply-adds of the layers, each over the steps that it gives, of the skip product and of the head.
     net, steps, expected = WaveNet(), 400, 400 * (1_920 * 256 + 2 * 256 * 256)
     for layer in reversed(net.stack.residual_layers()):
@@ -54,7 +54,7 @@ def test_a_step_is_counted_in_samples_and_operations():
 def test_the_loader_is_measured_in_samples_that_count(tmp_path):
     case = cases(crop=1_000, batch=2, threads=1, device="cpu")[-1]
     assert case.form == "loader"
-    assert measure(case, seconds=0.01).samples_per_second > 10_000
+    assert prepare(case)(0.01).samples_per_second > 10_000
 
 
 def test_benchmark_train_refuses_what_cannot_be(tmp_path, capsys):
@@ -72,7 +72,7 @@ def test_benchmark_train_refuses_what_cannot_be(tmp_path, capsys):
 def test_benchmark_train_writes_a_row_a_form(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("lightning_wavenet.benchmarks.training.cases", lambda *arguments: cases(*arguments)[::8])
     file = tmp_path / "rows.json"
-    options = ["--crop", "200", "--threads", "1", "--seconds", "0.1", "--rounds", "1", "--json", str(file)]
+    options = ["--crop", "200", "--threads", "1", "--seconds", "0.1", "--rounds", "2", "--json", str(file)]
     main(["benchmark", "train", *options])
     rows = json.loads(file.read_text())
     assert [(row["form"], row["precision"], row["compiled"]) for row in rows] == [

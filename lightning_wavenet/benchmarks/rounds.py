@@ -1,6 +1,6 @@
-"""Measurements in turn, each in a process of its own.
+"""Measurements in turn, in processes of their own.
 
-So a peak of memory is that of one measurement, and a machine that slows down slows all that is compared.
+So a peak of memory is that of one case, and a machine that slows down slows all that is compared.
 """
 
 from __future__ import annotations
@@ -10,15 +10,17 @@ import multiprocessing
 import platform
 import resource
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
-Case = TypeVar("Case")
+Case = TypeVar("Case", bound=Hashable)
 Measurement = TypeVar("Measurement")
 
 
@@ -39,16 +41,60 @@ def in_turn(
     Raises:
         MemoryError: The system ended a measurement.
     """
-    context = multiprocessing.get_context("spawn")
     found: dict[Case, list[Measurement]] = {}
     for _ in range(rounds):
         for case in cases:
-            try:
-                with ProcessPoolExecutor(max_workers=1, mp_context=context) as process:
-                    found.setdefault(case, []).append(process.submit(measure, case, seconds).result())
-            except BrokenProcessPool as error:
-                raise MemoryError(f"the process that measured {case} ended; had it too little memory?") from error
+            with _process() as process:
+                found.setdefault(case, []).append(_result(process, case, measure, case, seconds))
             yield found
+
+
+def taking_turns(
+    prepare: Callable[[Case], Callable[[float], Measurement]], cases: Sequence[Case], seconds: float, rounds: int
+) -> Iterator[dict[Case, list[Measurement]]]:
+    """Measures all cases, and all again, each in one process that waits for its next turn.
+
+    Only the first turn of a case has to prepare it, so that turns can be short and follow closely upon one another.
+
+    Args:
+        prepare: Prepares a case, and returns what measures it for at least so many seconds.
+        cases: What is measured.
+        seconds: How long a turn lasts at least (s).
+        rounds: How many turns every case has.
+
+    Yields:
+        After every turn all that was found so far.
+
+    Raises:
+        MemoryError: The system ended a process.
+    """
+    found: dict[Case, list[Measurement]] = {}
+    with ExitStack() as lasting:
+        processes = {case: lasting.enter_context(_process()) for case in cases}
+        for _ in range(rounds):
+            for case, process in processes.items():
+                found.setdefault(case, []).append(_result(process, case, _turn, prepare, case, seconds))
+                yield found
+
+
+def _process() -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(max_workers=1, mp_context=multiprocessing.get_context("spawn"))
+
+
+def _result(process: ProcessPoolExecutor, case: Case, function: Callable[..., Measurement], *given: Any) -> Measurement:
+    try:
+        return process.submit(function, *given).result()
+    except BrokenProcessPool as error:
+        raise MemoryError(f"the process that measured {case} ended; had it too little memory?") from error
+
+
+def _turn(prepare: Callable[[Case], Callable[[float], Measurement]], case: Case, seconds: float) -> Measurement:
+    return _prepared(prepare, case)(seconds)
+
+
+@cache
+def _prepared(prepare: Callable[[Case], Callable[[float], Measurement]], case: Case) -> Callable[[float], Measurement]:
+    return prepare(case)
 
 
 def peak_memory_mb(device: torch.device) -> float:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -18,11 +20,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from datamodules import Audio, AudioFolderDataModule, Crops, Split
 from datamodules.synthetic import synthesize_folder
 from lightning_wavenet.backbone import WaveNet
-from lightning_wavenet.benchmarks.rounds import device_name, forget_peak_memory, in_turn, peak_memory_mb
-from lightning_wavenet.memory import keep_freed_memory
+from lightning_wavenet.benchmarks.rounds import device_name, forget_peak_memory, peak_memory_mb, taking_turns
+from lightning_wavenet.memory import keep_freed_memory, return_freed_memory
 
 TIMED_STEPS = 3
-"""At least so many steps are timed."""
+"""At least so many steps are timed in a turn."""
 WARM_UP_STEPS = 3
 """Not timed: the first compiles where that is asked for."""
 PEAK_SIZE = 2_048
@@ -134,7 +136,7 @@ class Row(Case):
 
 @dataclass(frozen=True)
 class Measurement:
-    """What one round found of a case."""
+    """What one turn found of a case."""
 
     samples_per_second: float
     peak_memory_mb: float
@@ -159,32 +161,35 @@ def cases(crop: int, batch: int, threads: int, device: str) -> list[Case]:
 
 
 def run(wanted: Sequence[Case], seconds: float, rounds: int) -> Iterator[list[Row]]:
-    """Measures; arguments as in `in_turn`.
+    """Measures; arguments as in `taking_turns`.
 
     Yields:
-        After every measurement the rows so far, medians over their rounds.
+        After every turn the rows so far, medians over their rounds.
     """
-    for found in in_turn(measure, wanted, seconds, rounds):
+    for found in taking_turns(prepare, wanted, seconds, rounds):
         yield [_row(case, measurements) for case, measurements in found.items()]
 
 
-def measure(case: Case, seconds: float) -> Measurement:
-    """Measures one case once, in this process."""
+def prepare(case: Case) -> Callable[[float], Measurement]:
+    """Prepares a case in this process; what it returns measures for at least so many seconds."""
     if case.form == "loader":
-        return _measure_loader(case, seconds)
+        return _prepare_loader(case)
     torch.set_num_threads(case.threads)
     torch.manual_seed(0)
     device, dtype = torch.device(case.device), getattr(torch, case.precision)
-    net = WaveNet()
+    net = WaveNet().to(device)
+    codes = torch.randint(0, net.distribution.levels, (case.batch, case.crop + net.receptive_field), device=device)
+    targets = codes[:, net.receptive_field :]
+    # Operations are those of the uncompiled matrix form: what the net needs, whatever a form makes of it.
+    with FlopCounterMode(display=False, custom_mapping={torch.ops.aten.addmm_: _flops_of_addmm_}) as counter:
+        net.distribution.nll(net(codes[:, :-1]), targets).mean().backward()
     net.stack.recompute = case.recompute
-    model = (TextbookWaveNet(net) if case.form == "textbook" else net).to(device)
+    model = TextbookWaveNet(net).to(device) if case.form == "textbook" else net
     if case.form == "matrix":
         keep_freed_memory()  # As `wavenet fit` does.
     if case.compiled:
         model.compile(dynamic=False)
     optimizer = torch.optim.Adam(model.parameters(), 1e-3, fused=True)
-    codes = torch.randint(0, net.distribution.levels, (case.batch, case.crop + net.receptive_field), device=device)
-    targets = codes[:, net.receptive_field :]
 
     def step() -> None:
         optimizer.zero_grad()
@@ -192,41 +197,47 @@ def measure(case: Case, seconds: float) -> Measurement:
             logits = model(codes[:, :-1])
         net.distribution.nll(logits.float(), targets).mean().backward()
         optimizer.step()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
 
-    forget_peak_memory(device)
+    def turn(seconds: float) -> Measurement:
+        forget_peak_memory(device)
+        step()  # Takes its memory anew.
+        spent: list[float] = []
+        while sum(spent) < seconds or len(spent) < TIMED_STEPS:
+            began = time.perf_counter()
+            step()
+            spent.append(time.perf_counter() - began)
+        rate, peak = 1 / statistics.median(spent), peak_memory_mb(device)
+        flops = counter.get_total_flops() * rate
+        share = flops / _peak_flops(device, dtype)
+        return_freed_memory()
+        return Measurement(rate * case.batch * case.crop, peak, flops / 1e9, share)
+
     for _ in range(WARM_UP_STEPS):
         step()
-    _wait(device)
-    spent: list[float] = []
-    while sum(spent) < seconds or len(spent) < TIMED_STEPS:
-        began = time.perf_counter()
-        step()
-        _wait(device)
-        spent.append(time.perf_counter() - began)
-    peak = peak_memory_mb(device)
-    rate = 1 / statistics.median(spent)
-    # Operations are those of the uncompiled matrix form: what the net needs, whatever a form makes of it.
-    net.stack.recompute = False
-    with FlopCounterMode(display=False, custom_mapping={torch.ops.aten.addmm_: _flops_of_addmm_}) as counter:
-        net.to(device).distribution.nll(net.forward(codes[:, :-1]), targets).mean().backward()
-    flops = counter.get_total_flops() * rate
-    return Measurement(rate * case.batch * case.crop, peak, flops / 1e9, flops / _peak_flops(device, dtype))
+    return turn
 
 
-def _measure_loader(case: Case, seconds: float) -> Measurement:
+def _prepare_loader(case: Case) -> Callable[[float], Measurement]:
     """Batches of a corpus of tones, cropped as in training, in the training process."""
-    with tempfile.TemporaryDirectory() as folder:
-        corpus = synthesize_folder(Path(folder) / "corpus", 4, 10, "tones", sample_rate=16_000)
-        audio, crops = Audio(16_000, cache_dir=Path(folder) / "cache"), Crops(case.crop, case.batch)
-        data = AudioFolderDataModule(corpus, audio, Split(), crops)
-        data.prepare_data()
-        data.setup()
-        data.context = WaveNet().receptive_field
+    folder = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, folder)
+    corpus = synthesize_folder(folder / "corpus", 4, 10, "tones", sample_rate=16_000)
+    audio, crops = Audio(16_000, cache_dir=folder / "cache"), Crops(case.crop, case.batch)
+    data = AudioFolderDataModule(corpus, audio, Split(), crops)
+    data.prepare_data()
+    data.setup()
+    data.context = WaveNet().receptive_field
+
+    def turn(seconds: float) -> Measurement:
         forget_peak_memory(torch.device("cpu"))
         done, began = 0, time.perf_counter()
         while (spent := time.perf_counter() - began) < seconds or not done:
             done += sum(int(batch.target_mask.sum()) for batch in data.train_dataloader())
         return Measurement(done / spent, peak_memory_mb(torch.device("cpu")), 0.0, 0.0)
+
+    return turn
 
 
 def _flops_of_addmm_(into: torch.Size, a: torch.Size, b: torch.Size, **_: object) -> int:
@@ -238,17 +249,13 @@ def _peak_flops(device: torch.device, dtype: torch.dtype) -> float:
     """Operations a second of a large matrix product."""
     a = torch.randn(PEAK_SIZE, PEAK_SIZE, device=device, dtype=dtype)
     times = []
-    for _ in range(12):
+    for _ in range(5):
         began = time.perf_counter()
         a @ a
-        _wait(device)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
         times.append(time.perf_counter() - began)
-    return 2 * PEAK_SIZE**3 / statistics.median(times[2:])
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+    return 2 * PEAK_SIZE**3 / statistics.median(times[1:])
 
 
 def _row(case: Case, found: list[Measurement]) -> Row:

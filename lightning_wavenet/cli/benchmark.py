@@ -96,8 +96,8 @@ def train(
     batch: int = 1,
     threads: int | None = None,
     device: Literal["auto", "cpu", "cuda"] = "auto",
-    seconds: float = 10.0,
-    rounds: int = 3,
+    seconds: float = 2.0,
+    rounds: int = 12,
     json: Path | None = None,
     overwrite: bool = False,
 ) -> None:
@@ -108,8 +108,8 @@ def train(
         batch: Crops a step.
         threads: Of the CPU; by default as many as PyTorch takes.
         device: "auto" is a GPU where there is one.
-        seconds: How long every measurement trains at least, after warming up (s).
-        rounds: How often everything is measured; the figures are medians.
+        seconds: How long a form trains at least before the next one has its turn (s).
+        rounds: How many turns every form has; the figures are medians.
         json: Write the rows here too.
         overwrite: Whether that file may be replaced.
 
