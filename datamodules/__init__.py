@@ -5,8 +5,9 @@ from datamodules.base import AudioDataModule
 from datamodules.cache import Audio
 from datamodules.crops import Crops
 from datamodules.description import Amount, Description, Spread
-from datamodules.records import Listing, Problem, Record, SplitName
+from datamodules.records import Listing, Phone, Problem, Record, SplitName
 from datamodules.splits import Split
+from datamodules.timit import TIMITDataModule
 from datamodules.vctk import VCTKDataModule
 
 __all__ = [
@@ -17,10 +18,12 @@ __all__ = [
     "Crops",
     "Description",
     "Listing",
+    "Phone",
     "Problem",
     "Record",
     "Split",
     "SplitName",
     "Spread",
+    "TIMITDataModule",
     "VCTKDataModule",
 ]

@@ -21,10 +21,10 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from datamodules.decoding import FULL_SCALE, DecodingError, decode
-from datamodules.records import Listing, Problem, Record, SplitName
+from datamodules.records import Listing, Phone, Problem, Record, SplitName
 from lightning_wavenet.errors import CorpusError, RequestError
 
-CACHE_VERSION = 1
+CACHE_VERSION = 2
 """To be raised whenever what `decode` gives for a file, or the columns of the cache, change."""
 
 _FEATURES = datasets.Features(
@@ -35,6 +35,9 @@ _FEATURES = datasets.Features(
         "text": datasets.Value("string"),
         "label": datasets.Value("string"),
         "tags": datasets.List(datasets.Value("string")),
+        "phones": datasets.List(
+            {"label": datasets.Value("string"), "start": datasets.Value("int64"), "end": datasets.Value("int64")}
+        ),
         "split_key": datasets.Value("string"),
         "frames": datasets.Value("int64"),
         "peak": datasets.Value("float32"),
@@ -90,6 +93,8 @@ class Clips:
     texts: list[str]
     labels: list[str]
     tags: list[list[str]]
+    phones: list[list[Phone]]
+    """What is said when, in samples of the clip; empty where the corpus does not say."""
     split_keys: list[str]
     frames: NDArray[np.int64]
     """Length of each clip (samples)."""
@@ -159,7 +164,8 @@ def fingerprint(name: str, listing: Listing, audio: Audio) -> str:
     digest = hashlib.sha256()
     for record in listing.records:
         known = (record.id, record.split, record.speaker, record.text, record.label, record.tags, record.split_key)
-        digest.update(repr((record.path.relative_to(listing.root).as_posix(), *_stamp(record.path), *known)).encode())
+        file = (record.path.relative_to(listing.root).as_posix(), *_stamp(record.path))
+        digest.update(repr((*file, *known, *record.phones)).encode())
     trim = "" if audio.trim_silence_db is None else f"-trim{audio.trim_silence_db:g}"
     return f"{name}-{audio.sample_rate}{trim}-v{CACHE_VERSION}-{digest.hexdigest()[:16]}"
 
@@ -196,12 +202,14 @@ def _rows(records: tuple[Record, ...], audio: Audio) -> Iterator[dict[str, Any]]
             "split_key": record.split_key or record.id,
         }
         try:
-            pcm = decode(record.path, audio.sample_rate, audio.trim_silence_db)
+            recording = decode(record.path, audio.sample_rate, audio.trim_silence_db)
         except DecodingError as error:
-            return known | {"frames": 0, "peak": 0.0, "rms": 0.0, "problem": str(error), "pcm": b""}
+            nothing = {"phones": [], "frames": 0, "peak": 0.0, "rms": 0.0, "pcm": b""}
+            return known | nothing | {"problem": str(error)}
+        pcm, phones = recording.pcm, [phone._asdict() for phone in recording.place(record.phones)]
         wave = pcm.astype(np.float64) / FULL_SCALE
         levels = {"peak": np.abs(wave).max(), "rms": np.sqrt(np.mean(wave**2))}
-        return known | levels | {"frames": len(pcm), "problem": None, "pcm": pcm.tobytes()}
+        return known | levels | {"phones": phones, "frames": len(pcm), "problem": None, "pcm": pcm.tobytes()}
 
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
         for first in range(0, len(records), _ROWS_A_WRITE):
@@ -225,6 +233,7 @@ def _clips(table: datasets.Dataset, root: Path) -> tuple[Clips, list[Problem]]:
         texts=of_clips["text"],
         labels=of_clips["label"],
         tags=of_clips["tags"],
+        phones=[[Phone(**phone) for phone in phones] for phones in of_clips["phones"]],
         split_keys=of_clips["split_key"],
         frames=np.array(of_clips["frames"]),
         peaks=np.array(of_clips["peak"], np.float32),

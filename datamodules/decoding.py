@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import soundfile as sf
 import torch
 import torchaudio
 from numpy.typing import NDArray
+
+from datamodules.records import Phone
 
 FULL_SCALE = 32768
 """What 1.0 is in PCM16."""
@@ -31,8 +35,27 @@ class DecodingError(Exception):
     """A file cannot be used; the message is a reason for `Problem`."""
 
 
-def decode(path: Path, sample_rate: int, trim_silence_db: float | None = None) -> NDArray[np.int16]:
-    """Read an audio file as PCM16 mono `[T]`.
+class Recording(NamedTuple):
+    """A decoded file."""
+
+    pcm: NDArray[np.int16]
+    """`[T]`."""
+    scale: float
+    """Samples here a sample of the file."""
+    first: int
+    """Where the clip begins, in samples of the whole file as resampled."""
+
+    def place(self, phones: Iterable[Phone]) -> list[Phone]:
+        """Phones of the file, in samples of the clip; what was cut off has none."""
+        placed = []
+        for label, start, end in phones:
+            times = (min(max(round(at * self.scale) - self.first, 0), len(self.pcm)) for at in (start, end))
+            placed.append(Phone(label, *times))
+        return [phone for phone in placed if phone.end > phone.start]
+
+
+def decode(path: Path, sample_rate: int, trim_silence_db: float | None = None) -> Recording:
+    """Read an audio file as PCM16 mono.
 
     Channels are averaged, and peaks that exceed full scale after resampling are clipped. A 16-bit mono file that has
     the wanted rate passes bit by bit.
@@ -40,7 +63,7 @@ def decode(path: Path, sample_rate: int, trim_silence_db: float | None = None) -
     Args:
         path: WAV, FLAC, OGG, MP3 or whatever else libsndfile reads.
         sample_rate: The wanted rate (Hz).
-        trim_silence_db: As in `trim_silence`; None leaves the clip as it is.
+        trim_silence_db: As in `sounding`; None leaves the clip as it is.
 
     Raises:
         DecodingError: The file is empty, damaged, of a rate that cannot be used, or has no sound in it.
@@ -52,11 +75,12 @@ def decode(path: Path, sample_rate: int, trim_silence_db: float | None = None) -
     pcm: NDArray[np.int16] = np.rint(wave * FULL_SCALE).clip(-FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
     if not pcm.any():
         raise DecodingError("digital silence all through")
-    return pcm if trim_silence_db is None else trim_silence(pcm, sample_rate, trim_silence_db)
+    kept = slice(0, None) if trim_silence_db is None else sounding(pcm, sample_rate, trim_silence_db)
+    return Recording(pcm[kept], sample_rate / rate, kept.start)
 
 
-def trim_silence(pcm: NDArray[np.int16], sample_rate: int, threshold_db: float) -> NDArray[np.int16]:
-    """Cut silence off the two ends of a clip, never out of its middle.
+def sounding(pcm: NDArray[np.int16], sample_rate: int, threshold_db: float) -> slice:
+    """What remains of a clip without the silence at its two ends; nothing is cut out of its middle.
 
     Silence is where the RMS over 10 ms stays at least `threshold_db` below the loudest 10 ms of the clip. 50 ms of
     it remain at each end.
@@ -71,7 +95,7 @@ def trim_silence(pcm: NDArray[np.int16], sample_rate: int, threshold_db: float) 
     power = np.add.reduceat(pcm.astype(np.float64) ** 2, starts) / np.diff(starts, append=len(pcm))
     loud = np.flatnonzero(power > power.max() * 10 ** (-threshold_db / 10))
     margin = round(_MARGIN_SECONDS * sample_rate)
-    return pcm[max(0, loud[0] * frame - margin) : (loud[-1] + 1) * frame + margin]
+    return slice(max(0, int(loud[0]) * frame - margin), (int(loud[-1]) + 1) * frame + margin)
 
 
 def _read(path: Path) -> tuple[NDArray[np.float32], int]:

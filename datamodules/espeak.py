@@ -1,13 +1,7 @@
 """espeak-ng in a process of its own: text in, speech out, with the sample at which every phone begins and ends.
 
-espeak-ng is licensed under the GPL-3.0, so no process of this project loads it. `Espeak` starts this file as a program
-(`python -m datamodules.espeak` runs it too), which alone loads the library and its data from the `espeakng-loader`
-wheel, and talks to it over pipes. A request is one line of JSON on stdin:
-
-    {"text": "Good morning.", "voice": "en-us+f1", "pitch": 50, "pitch_range": 50, "rate": 175}
-
-An answer is one line of JSON on stdout, `{"sample_rate": 22050, "samples": N, "events": [["g", 0], ["U", 1024], ...]}`
-with the first sample of every phone, followed by N samples of PCM16; or the line `{"error": "what is wrong"}`.
+espeak-ng is licensed under the GPL-3.0, so no process of this project loads it: `Espeak` starts a program
+(`datamodules/espeak_process.py`), which alone loads the library and its data from the `espeakng-loader` wheel.
 
 espeak's slow drift of pitch runs on from one utterance to the next, so what it says depends on what it has said
 before. A new process that is given the same requests in the same order gives the same samples.
@@ -15,16 +9,19 @@ before. A new process that is given the same requests in the same order gives th
 
 from __future__ import annotations
 
-import ctypes
 import json
 import subprocess
 import sys
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+from datamodules.records import Phone
+from lightning_wavenet.errors import RequestError
 
 PAUSE = "_"
 """Label of a pause, and of the silence before and after an utterance."""
@@ -36,17 +33,6 @@ _GLIDES, _GLIDE = ("l", "r"), 0.4
 """Phones that can be but the end of a vowel, and what part of the vowel that is."""
 
 
-class Phone(NamedTuple):
-    """A phone and where it stands in the audio."""
-
-    label: str
-    """espeak's mnemonic without its stress mark, such as `tS` or `oU`; `PAUSE` for silence."""
-    start: int
-    """First sample."""
-    end: int
-    """One past the last sample: where the next phone starts."""
-
-
 class Utterance(NamedTuple):
     """A spoken text with its phones, which follow each other without a gap from sample 0 to the last."""
 
@@ -55,6 +41,7 @@ class Utterance(NamedTuple):
     sample_rate: int
     """Hz."""
     phones: list[Phone]
+    """Labels are espeak's mnemonics without stress marks, such as `tS` or `oU`; `PAUSE` for silence."""
 
 
 @dataclass(frozen=True)
@@ -83,13 +70,14 @@ class Espeak:
 
     def __init__(self) -> None:
         if find_spec("espeakng_loader") is None:
-            raise _request_error(
+            raise RequestError(
                 'synthetic speech needs espeak-ng, which is not installed: pip install "lightning-wavenet[synthetic]"'
             )
-        # By its path, not as a module of the package, whose import would take longer than the speech; -P keeps the
-        # package's own folder off the module path.
+        # By its path, not as a module of the package, which would be imported; -P keeps its folder off the module path.
         self._process = subprocess.Popen(
-            [sys.executable, "-P", __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            [sys.executable, "-P", str(Path(__file__).with_name("espeak_process.py"))],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
         )
 
     def __enter__(self) -> Espeak:
@@ -112,9 +100,9 @@ class Espeak:
             stdin.flush()
             answer: dict[str, Any] = json.loads(stdout.readline())
         except (BrokenPipeError, json.JSONDecodeError):
-            raise _request_error(f"espeak-ng ended (exit code {self._process.wait()}) at: {text}") from None
+            raise RequestError(f"espeak-ng ended (exit code {self._process.wait()}) at: {text}") from None
         if "error" in answer:
-            raise _request_error(f"espeak-ng: {answer['error']}")
+            raise RequestError(f"espeak-ng: {answer['error']}")
         samples = np.frombuffer(stdout.read(2 * answer["samples"]), np.int16)
         return Utterance(samples, answer["sample_rate"], phones_of(samples, answer["events"]))
 
@@ -151,108 +139,3 @@ def phones_of(samples: npt.NDArray[np.int16], events: list[tuple[str, int]]) -> 
             phones.append(Phone(label, position, end))
             position = end
     return [*phones[:-1], phones[-1]._replace(end=len(samples))]
-
-
-def _request_error(message: str) -> Exception:
-    # Imported where it is needed: the process that speaks starts without the project.
-    from lightning_wavenet.errors import RequestError
-
-    return RequestError(message)
-
-
-# From here on: the process that speaks. The names and numbers are those of espeak's speak_lib.h.
-
-_AUDIO_OUTPUT_SYNCHRONOUS = 2
-_INITIALIZE_PHONEME_EVENTS, _INITIALIZE_DONT_EXIT = 0x0001, 0x8000
-_CHARS_UTF8, _ENDPAUSE = 1, 0x1000
-_RATE, _VOLUME, _PITCH, _RANGE = 1, 2, 3, 4
-_EVENT_LIST_TERMINATED, _EVENT_PHONEME = 0, 7
-_HALF_VOLUME = 50
-"""Percent. At full volume several voices overload, and espeak clips them."""
-
-
-class _Id(ctypes.Union):
-    # The label is an array in the union, zero-terminated unless it fills it, not a pointer to a string.
-    _fields_ = (("number", ctypes.c_int), ("name", ctypes.c_void_p), ("string", ctypes.c_uint8 * 8))
-
-
-class _Event(ctypes.Structure):
-    _fields_ = (
-        ("type", ctypes.c_int),
-        ("unique_identifier", ctypes.c_uint),
-        ("text_position", ctypes.c_int),
-        ("length", ctypes.c_int),
-        ("audio_position", ctypes.c_int),
-        ("sample", ctypes.c_int),
-        ("user_data", ctypes.c_void_p),
-        ("id", _Id),
-    )
-
-
-_Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.POINTER(_Event))
-
-
-class _Library:
-    """espeak-ng, loaded into this process."""
-
-    def __init__(self) -> None:
-        import espeakng_loader
-
-        self._library = ctypes.CDLL(espeakng_loader.get_library_path())
-        self.sample_rate = self._library.espeak_Initialize(
-            _AUDIO_OUTPUT_SYNCHRONOUS,
-            0,
-            espeakng_loader.get_data_path().encode(),
-            _INITIALIZE_PHONEME_EVENTS | _INITIALIZE_DONT_EXIT,
-        )
-        if self.sample_rate <= 0:
-            raise OSError(f"espeak-ng found no voices in {espeakng_loader.get_data_path()}")
-        self._pcm = bytearray()
-        self._events: list[tuple[str, int]] = []
-        self._callback = _Callback(self._receive)  # Kept: ctypes frees a callback that nothing refers to.
-        self._library.espeak_SetSynthCallback(self._callback)
-
-    def _receive(self, samples: int | None, count: int, events: Any) -> int:
-        if samples:
-            self._pcm += ctypes.string_at(samples, 2 * count)
-        for event in events:
-            if event.type == _EVENT_LIST_TERMINATED:
-                break
-            if event.type == _EVENT_PHONEME:
-                label = bytes(event.id.string).partition(b"\0")[0].decode()
-                self._events.append((label, event.sample))
-        return 0
-
-    def say(
-        self, text: str, voice: str, pitch: int, pitch_range: int, rate: int
-    ) -> tuple[bytes, list[tuple[str, int]]]:
-        if self._library.espeak_SetVoiceByName(voice.encode()):
-            raise ValueError(f"unknown voice {voice!r}")
-        for parameter, value in ((_RATE, rate), (_VOLUME, _HALF_VOLUME), (_PITCH, pitch), (_RANGE, pitch_range)):
-            self._library.espeak_SetParameter(parameter, value, 0)
-        self._pcm.clear()
-        self._events.clear()
-        encoded = text.encode()
-        flags = _CHARS_UTF8 | _ENDPAUSE
-        self._library.espeak_Synth(encoded, ctypes.c_size_t(len(encoded) + 1), 0, 1, 0, flags, None, None)
-        if not any(self._pcm):
-            raise ValueError(f"nothing to say in {text!r}")
-        return bytes(self._pcm), list(self._events)
-
-
-def _serve() -> None:
-    library = _Library()
-    header: dict[str, Any]
-    for line in sys.stdin:
-        try:
-            pcm, events = library.say(**json.loads(line))
-        except ValueError as error:
-            pcm, header = b"", {"error": str(error)}
-        else:
-            header = {"sample_rate": library.sample_rate, "samples": len(pcm) // 2, "events": events}
-        sys.stdout.buffer.write(json.dumps(header).encode() + b"\n" + pcm)
-        sys.stdout.buffer.flush()
-
-
-if __name__ == "__main__":
-    _serve()

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 SplitName = Literal["train", "validation", "test"]
 SPLITS: tuple[SplitName, ...] = get_args(SplitName)
+
+
+class Phone(NamedTuple):
+    """A phone and where it stands in the audio."""
+
+    label: str
+    start: int
+    """First sample."""
+    end: int
+    """One past the last sample."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +33,7 @@ class Record:
         label: A class given to the clip, such as the digit that is spoken.
         tags: Names of what holds of the clip, such as instruments.
         split_key: What must stay within one split, such as a sentence that several speakers read. Empty: the id.
+        phones: What is said when, in samples of the file and in order; empty where the corpus does not say.
     """
 
     id: str
@@ -33,6 +44,7 @@ class Record:
     label: str = ""
     tags: tuple[str, ...] = ()
     split_key: str = ""
+    phones: tuple[Phone, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torchaudio.functional import resample
 
-from datamodules.espeak import PAUSE, Espeak, Phone, Voice
+from datamodules.espeak import PAUSE, Espeak, Voice
+from datamodules.phone_times import write_phones
+from datamodules.records import Phone
 from datamodules.sentences import sentences
 from lightning_wavenet.errors import RequestError
 
@@ -160,7 +162,7 @@ def synthesize_vctk(
             for microphone, samples in (("mic1", clip.samples), ("mic2", far)):
                 soundfile.write(audio / f"{stem}_{microphone}.flac", samples, VCTK_SAMPLE_RATE, subtype="PCM_16")
             (text / f"{stem}.txt").write_text(clip.text + "\n")
-            _write_phones(phones / f"{stem}.phn", clip.phones)
+            write_phones(phones / f"{stem}.phn", clip.phones)
 
         _make_all(people, texts, VCTK_SAMPLE_RATE, seed, seconds, write)
         _write_origin(folder, "vctk", speakers, clips, source, seed, seconds, VCTK_SAMPLE_RATE)
@@ -207,7 +209,7 @@ def synthesize_folder(
             path.parent.mkdir(exist_ok=True)
             soundfile.write(path, clip.samples, sample_rate, subtype="PCM_16")
             path.with_suffix(".txt").write_text(clip.text + "\n")
-            _write_phones(path.with_suffix(".phn"), clip.phones)
+            write_phones(path.with_suffix(".phn"), clip.phones)
 
         _make_all(people, texts, sample_rate, seed, seconds, write)
         _write_origin(folder, "folder", speakers, clips, source, seed, seconds, sample_rate)
@@ -346,11 +348,6 @@ def _whole(target: Path, overwrite: bool) -> Iterator[Path]:
         shutil.rmtree(part)
         raise
     shutil.rmtree(old, ignore_errors=True)
-
-
-def _write_phones(path: Path, phones: list[Phone]) -> None:
-    """As in TIMIT: first sample, one past the last sample, label."""
-    path.write_text("".join(f"{start} {end} {label}\n" for label, start, end in phones))
 
 
 def _write_origin(

@@ -9,7 +9,10 @@ ROOT = Path(__file__).parents[1]
 FLOORS = [
     {"lightning_wavenet.errors", "lightning_wavenet.cpp"},
     {"lightning_wavenet.backbone"},
-    {f"lightning_wavenet.{name}" for name in ("audio", "batch", "blueprint", "memory", "schedules", "vocabulary")},
+    {
+        f"lightning_wavenet.{name}"
+        for name in ("audio", "batch", "blueprint", "memory", "phones", "schedules", "vocabulary")
+    },
     {"lightning_wavenet.sampling"},
     {"lightning_wavenet.metrics", "datamodules"},
     {"lightning_wavenet.tasks"},

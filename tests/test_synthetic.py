@@ -17,7 +17,9 @@ from datamodules import synthetic
 from datamodules.audio_folder import AudioFolderDataModule
 from datamodules.cache import Audio
 from datamodules.crops import Crops
-from datamodules.espeak import PAUSE, Espeak, Phone, Utterance, Voice, phones_of
+from datamodules.espeak import PAUSE, Espeak, Utterance, Voice, phones_of
+from datamodules.phone_times import read_phones
+from datamodules.records import Phone
 from datamodules.sentences import sentences
 from datamodules.splits import Split
 from datamodules.synthetic import SPEAKERS, synthesize_folder, synthesize_vctk, tone_speakers, tones
@@ -46,11 +48,6 @@ def rms(samples: np.ndarray) -> float:
 def tree(folder: Path) -> dict[str, str]:
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
-
-
-def read_phones(path: Path) -> list[Phone]:
-    lines = [line.split() for line in path.read_text().splitlines()]
-    return [Phone(label, int(start), int(end)) for start, end, label in lines]
 
 
 def test_phones_of_events():
