@@ -23,10 +23,11 @@ def read_phones(path: Path) -> tuple[Phone, ...]:
             except ValueError:
                 raise ValueError(f"line {number} is not 'START END PHONE'") from None
     before = 0
-    for number, (label, start, end) in enumerate(phones, 1):
-        if not before <= start < end:
-            raise ValueError(f"phone {number} ({start} {end} {label}) does not follow the one before it")
-        before = end
+    for number, phone in enumerate(phones, 1):
+        if not before <= phone.start < phone.end:
+            line = f"{phone.start} {phone.end} {phone.label}"
+            raise ValueError(f"phone {number} ({line}) does not follow the one before it")
+        before = phone.end
     return tuple(phones)
 
 

@@ -13,7 +13,7 @@ FLOORS = [
         f"lightning_wavenet.{name}"
         for name in ("audio", "batch", "blueprint", "memory", "phones", "schedules", "vocabulary")
     },
-    {"lightning_wavenet.sampling"},
+    {"lightning_wavenet.sampling", "lightning_wavenet.decoding"},
     {"lightning_wavenet.metrics", "datamodules"},
     {"lightning_wavenet.tasks"},
     {"lightning_wavenet.checkpoint", "lightning_wavenet.callbacks", "lightning_wavenet.benchmarks"},
