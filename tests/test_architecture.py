@@ -11,7 +11,7 @@ FLOORS = [
     {"lightning_wavenet.backbone"},
     {
         f"lightning_wavenet.{name}"
-        for name in ("audio", "batch", "blueprint", "memory", "phones", "schedules", "vocabulary")
+        for name in ("audio", "batch", "blueprint", "memory", "phones", "schedules", "text", "vocabulary")
     },
     {"lightning_wavenet.sampling", "lightning_wavenet.decoding"},
     {"lightning_wavenet.metrics", "datamodules"},
