@@ -184,8 +184,10 @@ def test_memory_stays_flat():
 
 @needs_native
 def test_ctrl_c_stops_within_a_second():
+    # What is started in the background of a script inherits that Ctrl-C is ignored.
     script = """
-import time, torch
+import signal, time, torch
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from lightning_wavenet.backbone import WaveNet
 from lightning_wavenet.sampling import Sampler, Stream
 chunks = Sampler(WaveNet().eval(), "native").stream([Stream(10**6, seed) for seed in range(4)], 200_000)
