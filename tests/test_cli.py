@@ -11,6 +11,7 @@ import torch
 import wandb
 import yaml
 
+from lightning_wavenet.backbone.gate import _library
 from lightning_wavenet.cli.generate import live_verdict
 from lightning_wavenet.cli.main import VERBS, main
 
@@ -382,6 +383,7 @@ def test_a_missing_gpu_is_one_line(config, capsys):
     assert not Path("run").exists()
 
 
+@pytest.mark.skipif(_library() is None, reason="torch.compile needs a C++ compiler")
 def test_a_run_is_compiled_or_recomputes_where_that_is_asked_for(config, tmp_path):
     weights = []
     for options in ([], ["--execution.recompute", "true"], ["--execution.compile", "true"]):
