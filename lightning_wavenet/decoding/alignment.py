@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightning_wavenet.decoding.best_path import Segment
+from lightning_wavenet.decoding.durations import Floats, best_division
 
 
 class Token(NamedTuple):
@@ -45,42 +46,22 @@ def align(scores: NDArray[np.floating], tokens: Sequence[Token], shortest: int =
     """
     frames, count = len(scores), len(tokens)
     needed = shortest * sum(not token.optional for token in tokens)
-    if frames < max(needed, 1) or not tokens:
+    if frames < max(needed, shortest) or not tokens:
         raise ValueError(f"{frames} frames are too few for {needed // shortest} phones of {shortest} frames at least")
     of_tokens = scores[:, [token.phone for token in tokens]]
     optional = np.array([token.optional for token in tokens])
-    # As in `viterbi`, with the tokens in the place of the phones.
-    best = np.full((count, shortest), -np.inf)
-    skipped = np.zeros((frames, count), np.bool_)
-    goes_on = np.zeros((frames, count), np.bool_)
-    for frame in range(frames):
-        begin = np.full(count, -np.inf)
-        if frame == 0:
-            begin[0] = 0
-            if optional[0] and count > 1:
-                begin[1] = 0
-        else:
-            ended = best[:, -1]
-            begin[1:] = ended[:-1]
-            over = np.full(count, -np.inf)
-            over[2:] = np.where(optional[1:-1], ended[:-2], -np.inf)
-            skipped[frame] = over > begin
-            begin = np.maximum(begin, over)
-        lasting = np.concatenate([begin[:, None], best[:, :-1]], axis=1)
-        goes_on[frame] = best[:, -1] > lasting[:, -1]
-        lasting[:, -1] = np.maximum(lasting[:, -1], best[:, -1])
-        best = lasting + of_tokens[frame][:, None]
-    token = count - 1
-    if optional[-1] and count > 1 and best[-2, -1] > best[-1, -1]:
-        token = count - 2
-    found: list[Aligned] = []
-    end = frames
-    while end > 0:
-        last = end - 1
-        while goes_on[last, token]:
-            last -= 1
-        start = last - shortest + 1
-        segment = Segment(tokens[token].phone, start, end)
-        found.append(Aligned(token, segment, float(of_tokens[start:end, token].mean())))
-        token, end = token - (2 if skipped[start, token] else 1), start
-    return found[::-1]
+    places = np.arange(count)
+    start, end = (np.full(count, -np.inf) for _ in range(2))
+    start[: 1 + bool(optional[0])] = 0
+    end[count - 1 - bool(optional[-1]) :] = 0
+
+    def enter(ended: Floats) -> tuple[Floats, NDArray[np.int64]]:
+        begin, over = (np.full(count, -np.inf) for _ in range(2))
+        begin[1:] = ended[:-1]
+        over[2:] = np.where(optional[1:-1], ended[:-2], -np.inf)
+        return np.maximum(begin, over), np.where(over > begin, places - 2, places - 1)
+
+    return [
+        Aligned(token, Segment(tokens[token].phone, first, stop), float(of_tokens[first:stop, token].mean()))
+        for token, first, stop in best_division(of_tokens, start, enter, end, shortest)
+    ]

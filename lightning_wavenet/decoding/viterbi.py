@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from lightning_wavenet.decoding.best_path import Segment
 from lightning_wavenet.decoding.bigram import Bigram
+from lightning_wavenet.decoding.durations import Floats, best_division
 
 
 def viterbi(
@@ -31,35 +32,12 @@ def viterbi(
     Returns:
         Segments that cover all N frames; none where there are fewer than `shortest`.
     """
-    frames, phones = scores.shape
-    if frames < shortest:
+    if len(scores) < shortest:
         return []
     follow = weight * bigram.follow + insertion
-    # What the best path that ends at a frame comes to, by its phone and by how many frames that has lasted, less one.
-    best = np.full((phones, shortest), -np.inf)
-    before = np.zeros((frames, phones), np.int64)
-    """The phone before one that begins at a frame."""
-    goes_on = np.zeros((frames, phones), np.bool_)
-    """Whether a phone that may end at a frame has been so long that it might have ended before."""
-    for frame in range(frames):
-        if frame == 0:
-            begin = weight * bigram.start + insertion
-        else:
-            ways = best[:, -1, None] + follow
-            before[frame] = ways.argmax(axis=0)
-            begin = ways.max(axis=0)
-        lasting = np.concatenate([begin[:, None], best[:, :-1]], axis=1)
-        goes_on[frame] = best[:, -1] > lasting[:, -1]
-        lasting[:, -1] = np.maximum(lasting[:, -1], best[:, -1])
-        best = lasting + scores[frame][:, None]
-    phone = int((best[:, -1] + weight * bigram.end).argmax())
-    segments: list[Segment] = []
-    end = frames
-    while end > 0:
-        last = end - 1
-        while goes_on[last, phone]:
-            last -= 1
-        start = last - shortest + 1
-        segments.append(Segment(phone, start, end))
-        phone, end = int(before[start, phone]), start
-    return segments[::-1]
+
+    def enter(ended: Floats) -> tuple[Floats, NDArray[np.int64]]:
+        ways = ended[:, None] + follow
+        return ways.max(axis=0), ways.argmax(axis=0)
+
+    return best_division(scores, weight * bigram.start + insertion, enter, weight * bigram.end, shortest)
