@@ -5,6 +5,7 @@ from datamodules.base import AudioDataModule
 from datamodules.cache import Audio
 from datamodules.crops import Crops
 from datamodules.description import Amount, Description, Spread
+from datamodules.ljspeech import LJSpeechDataModule
 from datamodules.records import Listing, Phone, Problem, Record, SplitName
 from datamodules.splits import Split
 from datamodules.timit import TIMITDataModule
@@ -17,6 +18,7 @@ __all__ = [
     "AudioFolderDataModule",
     "Crops",
     "Description",
+    "LJSpeechDataModule",
     "Listing",
     "Phone",
     "Problem",

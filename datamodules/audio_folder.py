@@ -8,6 +8,7 @@ from pathlib import Path
 from datamodules.base import AudioDataModule
 from datamodules.cache import Audio
 from datamodules.crops import Crops
+from datamodules.phone_times import read_phones
 from datamodules.records import Listing, Problem, Record, SplitName
 from datamodules.splits import Split
 from lightning_wavenet.errors import CorpusError, RequestError
@@ -84,7 +85,20 @@ class AudioFolderDataModule(AudioDataModule):
             split = "test"
         elif groups.get("validation") is not None:
             split = "validation"
-        return Record(name, path, split, speaker=groups.get("speaker") or "", label=groups.get("label") or "")
+        text, times = path.with_suffix(".txt"), path.with_suffix(".phn")
+        try:
+            phones = read_phones(times) if times.is_file() else ()
+        except ValueError as error:
+            return Problem(name, f"phones cannot be read: {error}")
+        return Record(
+            name,
+            path,
+            split,
+            speaker=groups.get("speaker") or "",
+            text=" ".join(text.read_text("utf-8", "replace").split()) if text.is_file() else "",
+            label=groups.get("label") or "",
+            phones=phones,
+        )
 
 
 def _is_hidden(name: str) -> bool:

@@ -16,11 +16,21 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
 from datamodules.cache import Audio, Clips, open_cache
-from datamodules.crops import Crops, EvaluationWindows, Excerpt, Prompts, Scissors, TrainingCrops, collate
+from datamodules.crops import (
+    Crops,
+    EvaluationWindows,
+    Excerpt,
+    Prompts,
+    Scissors,
+    TrainingCrops,
+    WholeClips,
+    collate,
+)
 from datamodules.description import Description, by_reason, describe
 from datamodules.loaders import CropSampler, ResumableLoader, WindowSampler
 from datamodules.records import Listing, Problem, SplitName
 from datamodules.splits import Split, divide
+from datamodules.transcripts import SPOKEN, Transcript, transcript
 from lightning_wavenet.batch import Batch
 from lightning_wavenet.errors import CorpusError, RequestError
 from lightning_wavenet.vocabulary import Vocabulary
@@ -35,6 +45,7 @@ class AudioDataModule(pl.LightningDataModule, ABC):
         name: Short name of the corpus, part of the names of files.
         context: Samples of left context in front of what counts in the loss, for all batches but prompts. A task
             sets it to what its model needs after `setup` and before it asks for a loader.
+        frame: Samples a phone label, for a task that recognises phones; None gives no phones.
     """
 
     name: str
@@ -45,6 +56,7 @@ class AudioDataModule(pl.LightningDataModule, ABC):
         self.split = split
         self.crops = crops
         self.context = 0
+        self.frame: int | None = None
         self._clips: Clips | None = None
         self._problems: list[Problem] = []
 
@@ -78,7 +90,7 @@ class AudioDataModule(pl.LightningDataModule, ABC):
             return
         listing = self.listing()
         clips, problems = open_cache(self.name, listing, self.audio)
-        self._clips = replace(clips, splits=divide(clips.split_keys, clips.splits, self.split))
+        self._clips = replace(clips, splits=divide(clips.split_keys, clips.splits, self.split, clips.speakers))
         self._problems = [*listing.problems, *problems]
 
     @property
@@ -97,23 +109,51 @@ class AudioDataModule(pl.LightningDataModule, ABC):
             speakers=tuple(sorted(speakers)),
             labels=tuple(sorted(labels)),
             tags=tuple(sorted(set(chain(*self.clips.tags)))),
+            phones=() if self.frame is None else self.phone_names(),
         )
 
+    def phone_names(self) -> tuple[str, ...]:
+        """The phones of the corpus: those that have times, or else those of English texts and silence."""
+        timed = {phone.label for phones in self.clips.phones for phone in phones}
+        return tuple(sorted(timed)) or SPOKEN
+
     def clips_of(self, split: SplitName) -> NDArray[np.int64]:
-        """Indices into `clips` of those in a split, in the order of the corpus, after `setup`."""
-        return np.flatnonzero(np.array(self.clips.splits) == split)
+        """Indices into `clips` of those in a split, in the order of the corpus, after `setup`.
+
+        Where phones are asked for, clips without phones and text are left out; and those without phones, where others
+        have some.
+        """
+        chosen = np.array(self.clips.splits) == split
+        if self.frame is not None:
+            timed = np.array([bool(phones) for phones in self.clips.phones])
+            chosen &= timed if timed.any() else np.array([bool(text) for text in self.clips.texts])
+        return np.flatnonzero(chosen)
+
+    def transcript(self, clip: int) -> Transcript:
+        """The phones of a clip in their order, after `setup` and where phones are asked for."""
+        return transcript(self.clips.phones[clip], self.clips.texts[clip], self.phone_names())
 
     def describe(self) -> Description:
         """The corpus in numbers, after `setup`."""
         return describe(self.name, self.audio.sample_rate, self.clips, self._problems)
 
     def train_dataloader(self) -> ResumableLoader:
-        """Crops `[B, context + samples]`, resumable in mid-epoch.
+        """Crops `[B, context + samples]`, or whole clips padded to the longest of a batch, resumable in mid-epoch.
 
         All batches are full, unless there are too few crops in an epoch for a single one.
+
+        Raises:
+            CorpusError: There is nothing to train on.
         """
-        scissors = self._scissors(self.clips_of("train"), self.context)
-        crops = TrainingCrops(scissors, self.crops.samples, self.crops.seed)
+        chosen = self.clips_of("train")
+        if not len(chosen):
+            raise CorpusError(f"{self.name} has no clips to train on{_with_phones(self.frame)}")
+        scissors, seed = self._scissors(chosen, self.context), self.crops.seed
+        crops = (
+            WholeClips(scissors, augmentation=self.crops.augmentation, seed=seed)
+            if self.crops.samples is None
+            else TrainingCrops(scissors, self.crops.samples, seed)
+        )
         sampler = CropSampler(crops, *self._rank_of_ranks())
         drop_last = len(sampler) >= self.crops.batch_size
         loader = ResumableLoader(crops, sampler=sampler, drop_last=drop_last, **self._loading())
@@ -153,12 +193,12 @@ class AudioDataModule(pl.LightningDataModule, ABC):
         return collate([prompts[index] for index in range(len(prompts))])
 
     def _evaluation_loader(self, split: SplitName) -> DataLoader[Excerpt]:
+        scissors, limit = self._scissors(self.clips_of(split), self.context), self.crops.evaluation_windows
         samples = self.crops.evaluation_samples or self.crops.samples
-        scissors = self._scissors(self.clips_of(split), self.context)
-        windows = EvaluationWindows(scissors, samples, self.crops.evaluation_windows)
+        windows = WholeClips(scissors, limit) if samples is None else EvaluationWindows(scissors, samples, limit)
         return DataLoader(windows, sampler=self._in_turn(windows, f"{split} windows"), **self._loading())
 
-    def _in_turn(self, pieces: EvaluationWindows | Prompts, name: str) -> WindowSampler:
+    def _in_turn(self, pieces: EvaluationWindows | WholeClips | Prompts, name: str) -> WindowSampler:
         rank, ranks = self._rank_of_ranks()
         if 0 < len(pieces) < ranks:
             # A process without a window would never log, and the others would wait for it.
@@ -177,7 +217,7 @@ class AudioDataModule(pl.LightningDataModule, ABC):
         }
 
     def _scissors(self, chosen: NDArray[np.int64], context: int) -> Scissors:
-        return Scissors(self.clips, chosen, self.vocabulary, context)
+        return Scissors(self.clips, chosen, self.vocabulary, context, self.frame)
 
     def _rank_of_ranks(self) -> tuple[int, int]:
         return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
@@ -188,3 +228,7 @@ class AudioDataModule(pl.LightningDataModule, ABC):
             by_speaker[self.clips.speakers[clip]].append(clip)
         turns = zip_longest(*(by_speaker[name] for name in sorted(by_speaker)))
         return np.array([clip for turn in turns for clip in turn if clip is not None], np.int64)
+
+
+def _with_phones(frame: int | None) -> str:
+    return "" if frame is None else ": none of the training split has phones or a text"

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from torch.utils.data import DataLoader, DistributedSampler
 
-from datamodules.crops import EvaluationWindows, Excerpt, Prompts, TrainingCrops
+from datamodules.crops import EvaluationWindows, Excerpt, Prompts, TrainingCrops, WholeClips
 
 
 class CropSampler(DistributedSampler[tuple[int, int]]):
@@ -18,7 +18,7 @@ class CropSampler(DistributedSampler[tuple[int, int]]):
     of a DistributedSampler, and puts none of its own in its place.
     """
 
-    def __init__(self, crops: TrainingCrops, rank: int, ranks: int) -> None:
+    def __init__(self, crops: TrainingCrops | WholeClips, rank: int, ranks: int) -> None:
         super().__init__(crops, num_replicas=ranks, rank=rank, seed=crops.seed)
         self.num_samples = max(1, len(crops) // ranks)
         self._crops = len(crops)
@@ -41,7 +41,7 @@ class CropSampler(DistributedSampler[tuple[int, int]]):
 class WindowSampler(DistributedSampler[int]):
     """One rank's share of the evaluation windows or prompts, each of which some rank gets exactly once."""
 
-    def __init__(self, windows: EvaluationWindows | Prompts, rank: int, ranks: int) -> None:
+    def __init__(self, windows: EvaluationWindows | WholeClips | Prompts, rank: int, ranks: int) -> None:
         super().__init__(windows, num_replicas=ranks, rank=rank, shuffle=False)
         self._share = range(rank, len(windows), ranks)
 

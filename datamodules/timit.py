@@ -13,8 +13,8 @@ from datamodules.crops import Crops
 from datamodules.phone_times import read_phones
 from datamodules.records import Listing, Phone, Problem, Record, SplitName
 from datamodules.splits import Split
-from lightning_wavenet.errors import CorpusError, RequestError
-from lightning_wavenet.phones import PhoneSet, fold
+from lightning_wavenet.errors import CorpusError
+from lightning_wavenet.phones import TIMIT_61, PhoneSet, fold, fold_all
 
 _DEVELOPMENT = frozenset(
     """
@@ -43,7 +43,8 @@ class TIMITDataModule(AudioDataModule):
 
     The two sentences that every speaker reads (SA1, SA2) are left out: they would be in all splits. Of the LDC's corpus
     the usual 3,696 utterances train (462 speakers), 400 validate (50) and 192 test (24, the core test set); the other
-    speakers of the test set are not used. A sample that has no such division is divided by `split`, between speakers.
+    speakers of the test set are not used. Speakers that `split` names go where it says. A sample that has no such
+    division is divided by `split`, between speakers.
 
     Args:
         root: The corpus folder, the one with TRAIN and TEST or with folders such as dr1-fvmh0 in it, or one above.
@@ -51,8 +52,6 @@ class TIMITDataModule(AudioDataModule):
         split: How speakers are divided where the corpus does not say; a fraction of the speakers.
         crops: What is cut out of the clips.
         phone_set: 61 phones as transcribed, or folded to 48 or 39; the glottal stop is no phone in the smaller sets.
-        validation_speakers: Speakers to validate on instead, such as [marc0]; null: see above.
-        test_speakers: Speakers to test on instead.
     """
 
     name = "timit"
@@ -64,30 +63,22 @@ class TIMITDataModule(AudioDataModule):
         split: Split,
         crops: Crops,
         phone_set: PhoneSet = 61,
-        validation_speakers: list[str] | None = None,
-        test_speakers: list[str] | None = None,
     ) -> None:
         super().__init__(audio, split, crops)
         self.root = Path(root).expanduser()
         self.phone_set = phone_set
-        self.validation_speakers = validation_speakers
-        self.test_speakers = test_speakers
 
     def listing(self) -> Listing:
         """All utterances that are used; what the standard division lacks is a problem of its own.
 
         Raises:
             CorpusError: There is no TIMIT at `root`.
-            RequestError: A speaker is asked for whom the corpus does not have.
         """
         folders = _speakers(self.root)
-        for name in (*(self.validation_speakers or ()), *(self.test_speakers or ())):
-            if name not in folders:
-                raise RequestError(f"{self.root} has no speaker {name!r} among its {len(folders)}")
         records: list[Record] = []
         problems: list[Problem] = []
         for speaker, (part, folder) in folders.items():
-            split = self._split_of(speaker, part)
+            split = self.split.named(speaker) or _standard_split(speaker, part)
             if part == "test" and split is None:
                 continue
             for entry in self._utterances(speaker, split, folder):
@@ -97,20 +88,10 @@ class TIMITDataModule(AudioDataModule):
                     problems.append(entry)
         if not records:
             raise CorpusError(f"{self.root} has the folders of TIMIT, but no recordings in them: {problems[0].reason}")
-        as_usual = self.validation_speakers is None and self.test_speakers is None
+        as_usual = self.split.validation_speakers is None and self.split.test_speakers is None
         if as_usual and any(part for part, _ in folders.values()):
             problems += _missing(records)
         return Listing(self.root, tuple(records), tuple(problems))
-
-    def _split_of(self, speaker: str, part: str) -> SplitName | None:
-        if speaker in (self.validation_speakers or ()):
-            return "validation"
-        if speaker in (self.test_speakers or ()):
-            return "test"
-        if part == "test":
-            usual: dict[bool, SplitName] = {speaker in _DEVELOPMENT: "validation", speaker in _CORE_TEST: "test"}
-            return usual.get(True)
-        return "train" if part == "train" else None
 
     def _utterances(self, speaker: str, split: SplitName | None, folder: Path) -> Iterator[Record | Problem]:
         files = {path.name.lower(): path for path in folder.iterdir()}
@@ -139,9 +120,20 @@ class TIMITDataModule(AudioDataModule):
                     phones=self._folded(phones),
                 )
 
+    def phone_names(self) -> tuple[str, ...]:
+        """Those of the phone set, whether or not all of them occur in this copy."""
+        return tuple(sorted(set(fold_all(TIMIT_61, self.phone_set))))
+
     def _folded(self, phones: tuple[Phone, ...]) -> tuple[Phone, ...]:
         folded = [(fold(phone.label, self.phone_set), phone) for phone in phones]
         return tuple(phone._replace(label=label) for label, phone in folded if label is not None)
+
+
+def _standard_split(speaker: str, part: str) -> SplitName | None:
+    if part == "test":
+        usual: dict[bool, SplitName] = {speaker in _DEVELOPMENT: "validation", speaker in _CORE_TEST: "test"}
+        return usual.get(True)
+    return "train" if part == "train" else None
 
 
 def _speakers(root: Path) -> dict[str, tuple[str, Path]]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from torch import Tensor
 from torchaudio.functional import resample
 
 from lightning_wavenet.errors import RequestError
+from lightning_wavenet.files import write_whole
 
 
 def read_audio(path: str | Path, sample_rate: int) -> Tensor:
@@ -50,10 +50,10 @@ def write_clip(stem: Path, waveform: Tensor, sample_rate: int, made: Mapping[str
     stem.parent.mkdir(parents=True, exist_ok=True)
     samples = (waveform.detach().cpu().float().clamp(-1.0, 1.0).numpy() * 32767.0).round().astype(np.int16)
     wav, png, text = (stem.with_name(f"{stem.name}{suffix}") for suffix in (".wav", ".png", ".json"))
-    _write_whole(png, lambda path: draw_spectrogram(path, samples / 32768.0, sample_rate, stem.name))
+    write_whole(png, lambda path: draw_spectrogram(path, samples / 32768.0, sample_rate, stem.name))
     if made is not None:
-        _write_whole(text, lambda path: path.write_text(json.dumps(made, indent=2) + "\n"))
-    _write_whole(wav, lambda path: soundfile.write(path, samples, sample_rate, subtype="PCM_16", format="WAV"))
+        write_whole(text, lambda path: path.write_text(json.dumps(made, indent=2) + "\n"))
+    write_whole(wav, lambda path: soundfile.write(path, samples, sample_rate, subtype="PCM_16", format="WAV"))
     return wav
 
 
@@ -83,13 +83,3 @@ def draw_spectrogram(path: Path, samples: np.ndarray, sample_rate: int, title: s
     below.set(xlabel="time (s)", ylabel="frequency (kHz)", xlim=(0, max(seconds, 1 / sample_rate)))
     figure.colorbar(image, ax=below, label="dB")
     figure.savefig(path, dpi=90, format="png")
-
-
-def _write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Writes beside the target and renames, so that a target that exists is a whole one."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        write(partial)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -7,16 +7,18 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 FLOORS = [
-    {"lightning_wavenet.errors", "lightning_wavenet.cpp"},
+    {"lightning_wavenet.errors", "lightning_wavenet.cpp", "lightning_wavenet.files"},
     {"lightning_wavenet.backbone"},
     {
         f"lightning_wavenet.{name}"
-        for name in ("audio", "batch", "blueprint", "memory", "phones", "schedules", "text", "vocabulary")
+        for name in ("audio", "batch", "blueprint", "memory", "phones", "schedules", "text", "textgrid", "vocabulary")
     },
     {"lightning_wavenet.sampling", "lightning_wavenet.decoding"},
     {"lightning_wavenet.metrics", "datamodules"},
     {"lightning_wavenet.tasks"},
     {"lightning_wavenet.checkpoint", "lightning_wavenet.callbacks", "lightning_wavenet.benchmarks"},
+    {"lightning_wavenet.transcription"},
+    {"lightning_wavenet.alignment"},
     {"lightning_wavenet.cli"},
 ]
 

@@ -223,7 +223,7 @@ def test_no_run_is_touched_by_another(config, capsys):
 def test_the_last_checkpoint_knows_the_best(config):
     main(["fit", "--config", str(config), "--run", "run"])
     saved = [torch.load(f"run/checkpoints/{name}.ckpt", weights_only=True) for name in ("last", "best")]
-    last, best = (checkpoint["callbacks"]["LastAndBest"]["best_bits"] for checkpoint in saved)
+    last, best = (checkpoint["callbacks"]["LastAndBest"]["best"] for checkpoint in saved)
     assert last == best
 
 
@@ -370,7 +370,7 @@ def test_out_of_memory_says_what_would_fit(config, monkeypatch, capsys):
     def step(self, batch, batch_idx):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr("lightning_wavenet.tasks.BaseTask.training_step", step)
+    monkeypatch.setattr("lightning_wavenet.tasks.GenerationTask.training_step", step)
     said = failed(["fit", "--config", str(config), "--run", "run"], capsys)
     assert "a step of 2 crops of 500 samples needs at least" in said
     assert "--data.crops.batch_size 1" in said

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile as sf
+from stand_ins import write_timit, write_timit_sample
 
 from datamodules import Audio, Crops, Phone, Split, TIMITDataModule
 from datamodules.timit import _CORE_TEST, _DEVELOPMENT
@@ -14,38 +15,11 @@ from lightning_wavenet.errors import CorpusError, RequestError
 
 RATE = 16_000
 SHARED = Path(__file__).parents[2] / "shared" / "data" / "timit_sample"
-NOT_USED = [f"mzz{letter}0" for letter in "abc"]
-"""In the test set, but neither of the development nor of the core test speakers."""
 
 
-def write_utterance(folder: Path, stem: str, upper: bool, audio: bool) -> None:
-    name = stem.upper() if upper else stem
-    wav, phn, txt = (f"{name}.{ending.upper() if upper else ending}" for ending in ("wav", "phn", "txt"))
-    if audio:
-        wave = (8_000 * np.sin(np.arange(2_000) / 9)).astype(np.int16)
-        sf.write(folder / wav, wave, RATE, format="NIST", subtype="PCM_16")
-    else:
-        (folder / wav).touch()
-    (folder / phn).write_text("0 500 h#\n500 900 q\n900 1200 bcl\n1200 1300 b\n1300 1800 ao\n1800 2000 h#\n")
-    (folder / txt).write_text("0 2000 Bore, said she.\n")
-
-
-def write_timit(root: Path, upper: bool = True, speakers: int = 462, audio: bool = False) -> Path:
-    """Every speaker with SA1, SA2 and eight other sentences; empty files for recordings unless asked for."""
-    train = [f"{'fm'[n % 2]}{chr(97 + n // 100)}{chr(97 + n // 10 % 10)}x{n % 10}" for n in range(speakers)]
-    case = str.upper if upper else str.lower
-    for part, names in (("train", train), ("test", [*sorted(_DEVELOPMENT), *sorted(_CORE_TEST), *NOT_USED])):
-        for number, name in enumerate(names):
-            folder = root / case("timit") / case(part) / case(f"dr{number % 8 + 1}") / case(name)
-            folder.mkdir(parents=True)
-            for stem in ("sa1", "sa2", "si10", "si20", "si30", "sx1", "sx2", "sx3", "sx4", "sx5"):
-                write_utterance(folder, stem, upper, audio)
-    return root
-
-
-def module(root: Path, **options: object) -> TIMITDataModule:
+def module(root: Path, split: Split | None = None, **options: object) -> TIMITDataModule:
     audio = Audio(RATE, cache_dir=root.parent / "cache")
-    return TIMITDataModule(root, audio, Split(0.2, 0.2), Crops(), **options)  # type: ignore[arg-type]
+    return TIMITDataModule(root, audio, split or Split(0.2, 0.2), Crops(), **options)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("upper", [True, False])
@@ -115,22 +89,19 @@ def test_phones_are_resampled_and_trimmed_with_the_audio(tmp_path):
 
 
 def test_a_sample_is_divided_between_speakers(tmp_path):
-    for name in ("fvmh0", "mcpm0", "faem0", "marc0", "falk0"):
-        (tmp_path / "timit" / f"dr1-{name}").mkdir(parents=True)
-        for stem in ("sa1", "sx1", "sx2", "si3"):
-            write_utterance(tmp_path / "timit" / f"dr1-{name}", stem, upper=False, audio=True)
+    write_timit_sample(tmp_path / "timit", ("fvmh0", "mcpm0", "faem0", "marc0", "falk0"))
     data = module(tmp_path / "timit")
     data.setup()
     by_speaker = {}
     for speaker, split in zip(data.clips.speakers, data.clips.splits, strict=True):
         assert by_speaker.setdefault(speaker, split) == split
     assert sorted(by_speaker.values()) == ["test", "train", "train", "train", "validation"]
-    chosen = module(tmp_path / "timit", validation_speakers=["falk0"], test_speakers=["marc0"])
+    chosen = module(tmp_path / "timit", Split(validation_speakers=["falk0"], test_speakers=["marc0"]))
     chosen.setup()
     found = dict(zip(chosen.clips.speakers, chosen.clips.splits, strict=True))
     assert found == {"falk0": "validation", "marc0": "test", **dict.fromkeys(("fvmh0", "mcpm0", "faem0"), "train")}
     with pytest.raises(RequestError, match="no speaker 'nobody' among its 5"):
-        module(tmp_path / "timit", test_speakers=["nobody"]).listing()
+        module(tmp_path / "timit", Split(test_speakers=["nobody"])).setup()
 
 
 def test_what_is_no_timit(tmp_path):

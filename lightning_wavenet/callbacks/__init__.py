@@ -3,6 +3,7 @@
 from lightning_wavenet.callbacks.averaging import WeightAverage
 from lightning_wavenet.callbacks.checkpoints import LAST, PREVIOUS, LastAndBest
 from lightning_wavenet.callbacks.config import SaveConfig
+from lightning_wavenet.callbacks.confusions import ConfusionTable
 from lightning_wavenet.callbacks.execution import Execution
 from lightning_wavenet.callbacks.guard import Guard
 from lightning_wavenet.callbacks.progress import FirstValidation, ProgressLines, Throughput
@@ -12,6 +13,7 @@ from lightning_wavenet.callbacks.signals import Stopped
 __all__ = [
     "LAST",
     "PREVIOUS",
+    "ConfusionTable",
     "Execution",
     "FirstValidation",
     "Guard",

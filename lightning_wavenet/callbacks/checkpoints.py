@@ -14,12 +14,13 @@ from pytorch_lightning.callbacks import Checkpoint
 
 from lightning_wavenet.batch import Batch
 from lightning_wavenet.callbacks.signals import Signals, Stopped
+from lightning_wavenet.tasks import BaseTask
 
 LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
 
 
 class LastAndBest(Checkpoint):
-    """Keeps `checkpoints/last.ckpt`, to resume from, and `checkpoints/best.ckpt`, of the lowest "val/bits".
+    """Keeps `checkpoints/last.ckpt`, to resume from, and `checkpoints/best.ckpt`, of the lowest criterion.
 
     The last is written every so many steps and at the end, always right after an optimiser step and after the
     validation at that step, if there is one, so that resuming from it repeats the uninterrupted run exactly. The one
@@ -36,7 +37,7 @@ class LastAndBest(Checkpoint):
         if every_n_steps < 1:
             raise ValueError(f"checkpoint.every_n_steps must be at least 1, got {every_n_steps}")
         self.every_n_steps = every_n_steps
-        self.best_bits: float | None = None
+        self.best: float | None = None
         self._seen_step = 0
         self._after_validation = False
         self._signals = Signals()
@@ -95,9 +96,10 @@ class LastAndBest(Checkpoint):
         """Writes the best checkpoint where this validation was, and the last one where it is due."""
         if trainer.sanity_checking or trainer.state.fn != "fit":
             return
-        bits = trainer.callback_metrics.get("val/bits")
-        if bits is not None and not bits.isnan() and (self.best_bits is None or bits.item() < self.best_bits):
-            self.best_bits = bits.item()
+        assert isinstance(pl_module, BaseTask)
+        figure = trainer.callback_metrics.get(f"val/{pl_module.criterion}")
+        if figure is not None and not figure.isnan() and (self.best is None or figure.item() < self.best):
+            self.best = figure.item()
             self._save(trainer, BEST)
         if self._after_validation:
             self._save(trainer, LAST)
@@ -122,11 +124,11 @@ class LastAndBest(Checkpoint):
 
     def state_dict(self) -> dict[str, Any]:
         """What the best was."""
-        return {"best_bits": self.best_bits}
+        return {"best": self.best}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Goes on from the best so far."""
-        self.best_bits = state_dict["best_bits"]
+        self.best = state_dict["best"]
 
 
 class WholeFiles(TorchCheckpointIO):

@@ -25,7 +25,7 @@ class Guard(Callback):
     kept in `diverged/step_NNNNNNN/` of the run folder, as `batches.pt` and as wavs.
 
     Args:
-        bits: Loss of a batch (bits per sample) above which training has exploded; guessing among 256 codes costs 8.
+        bits: Loss of a batch (bits) above which training has exploded; guessing among 256 codes costs 8.
     """
 
     def __init__(self, bits: float = 24.0) -> None:
@@ -60,7 +60,7 @@ class Guard(Callback):
             if not math.isfinite(bits):
                 self._end(trainer, pl_module, [batch], f"the loss is {bits}")
             if bits > self.bits:
-                self._end(trainer, pl_module, [batch], f"the loss has exploded to {bits:.1f} bits per sample")
+                self._end(trainer, pl_module, [batch], f"the loss has exploded to {bits:.1f} bits")
         # Where losses are scaled for float16, gradients do overflow, and the scaler leaves those steps out.
         gradients = [p.grad for p in pl_module.parameters() if p.grad is not None]
         if trainer.precision != "16-mixed" and not torch.nn.utils.get_total_norm(gradients).isfinite():

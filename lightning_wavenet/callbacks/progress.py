@@ -10,6 +10,7 @@ from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
 from lightning_wavenet.batch import Batch
+from lightning_wavenet.tasks import BaseTask
 
 
 class Throughput(Callback):
@@ -85,36 +86,38 @@ class ProgressLines(Callback):
             self._print(trainer, time.monotonic())
 
     def _print(self, trainer: pl.Trainer, now: float) -> None:
+        rate = "train/samples_per_second"
         metrics = trainer.progress_bar_metrics
-        shown = {"train/bits": ".3f", "val/bits": ".3f", "train/samples_per_second": ",.0f"}
-        parts = [f"{key} {metrics[key]:{form}}" for key, form in shown.items() if key in metrics]
+        parts = [f"{key} {value:{',.0f' if key == rate else '.3f'}}" for key, value in metrics.items() if "/" in key]
         print(f"{now - self._start:6.0f} s  step {trainer.global_step:>7}  " + "  ".join(parts), flush=True)
 
 
 class FirstValidation(Callback):
     """Keeps what Lightning's check before training finds, so that the log tells where training began.
 
-    The figure is logged as "val/bits" of step 0, and is that of the whole validation split where the Trainer's
+    The task's criterion is logged as that of step 0, and is that of the whole validation split where the Trainer's
     `num_sanity_val_steps` is -1.
     """
 
     def __init__(self) -> None:
-        self.bits: float | None = None
+        self.figure: float | None = None
 
     def on_sanity_check_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Logs the figure, which Lightning would throw away."""
-        if "val/bits" not in trainer.callback_metrics:
+        assert isinstance(pl_module, BaseTask)
+        name = f"val/{pl_module.criterion}"
+        if name not in trainer.callback_metrics:
             return
-        self.bits = trainer.callback_metrics["val/bits"].item()
+        self.figure = trainer.callback_metrics[name].item()
         for logger in trainer.loggers:
-            logger.log_metrics({"val/bits": self.bits}, 0)
+            logger.log_metrics({name: self.figure}, 0)
         if trainer.is_global_zero:
-            print(f"before training: val/bits {self.bits:.3f}", flush=True)
+            print(f"before training: {name} {self.figure:.3f}", flush=True)
 
     def state_dict(self) -> dict[str, Any]:
         """A resumed run does not check again."""
-        return {"bits": self.bits}
+        return {"figure": self.figure}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Where training began at first."""
-        self.bits = state_dict["bits"]
+        self.figure = state_dict["figure"]

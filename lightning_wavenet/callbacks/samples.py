@@ -19,7 +19,7 @@ from lightning_wavenet.batch import Batch
 from lightning_wavenet.errors import RequestError
 from lightning_wavenet.metrics import level_db, spectral_distance_db
 from lightning_wavenet.sampling import Sampler
-from lightning_wavenet.tasks import BaseTask
+from lightning_wavenet.tasks import GenerationTask
 
 
 class SampleLogger(Callback):
@@ -28,7 +28,7 @@ class SampleLogger(Callback):
     Each round goes to `samples/step_NNNNNNN/` of the run folder as wavs with spectrogram pictures, and to Weights &
     Biases where the run logs there. The recordings that lend the conditions lie in `samples/reference/`. Two numbers
     are logged with each round: `samples/level_db`, the RMS level, and `samples/spectral_distance_db`, how far the
-    clips' mean spectrum is from that of the references.
+    clips' mean spectrum is from that of the references. Tasks that do not generate have no rounds.
 
     Several processes deal the clips out among themselves, and the first writes them all: the same files as alone.
 
@@ -80,7 +80,7 @@ class SampleLogger(Callback):
 
     def _round(self, trainer: pl.Trainer, pl_module: pl.LightningModule, step: int) -> None:
         corpus = getattr(trainer, "datamodule", None)
-        if not isinstance(corpus, AudioDataModule) or not isinstance(pl_module, BaseTask):
+        if not isinstance(corpus, AudioDataModule) or not isinstance(pl_module, GenerationTask):
             return
         rate = corpus.vocabulary.sample_rate
         samples, primed = round(self.seconds * rate), round(self.prime_seconds * rate)
@@ -167,7 +167,7 @@ class PredictionWriter(BasePredictionWriter):
         dataloader_idx: int,
     ) -> None:
         """Writes a batch, and says so."""
-        assert isinstance(pl_module, BaseTask)
+        assert isinstance(pl_module, GenerationTask)
         assert pl_module.vocabulary is not None
         for clip_id, clip in zip(batch.ids, prediction, strict=True):
             stem = self.folder / PurePosixPath(clip_id).with_suffix("")

@@ -1,16 +1,13 @@
 """`wavenet data synthesize|prepare|describe`: corpora made on the spot, and what a run sees of a corpus."""
 
 # No postponed annotations here: to resolve those, jsonargparse would import all that is below TYPE_CHECKING.
-import argparse
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-from jsonargparse import ArgumentParser, Namespace
-from omegaconf.errors import OmegaConfBaseException
+from jsonargparse import ArgumentParser
 
-from lightning_wavenet.cli.parsing import PARSER, add_overwrite, essence
-from lightning_wavenet.errors import RequestError
+from lightning_wavenet.cli.parsing import PARSER, add_corpus, add_overwrite, instantiate, parse
 
 if TYPE_CHECKING:
     from datamodules import AudioDataModule
@@ -39,17 +36,17 @@ def main(arguments: list[str]) -> None:
     for verb, text in _CORPUS_VERBS.items():
         # Only when it is needed, because it imports Lightning.
         wanted = arguments[:1] == [verb]
-        verbs.add_subcommand(verb, _corpus_parser(arguments, text) if wanted else ArgumentParser(), help=text)
-    try:
-        options = parser.parse_args(arguments)
-    except OmegaConfBaseException as error:  # An interpolation that leads nowhere.
-        raise RequestError(str(error)) from error
+        about = ArgumentParser(description=f"{text[0].upper()}{text[1:]}.", **PARSER)
+        if wanted:
+            add_corpus(about, arguments)
+        verbs.add_subcommand(verb, about, help=text)
+    options = parse(parser, arguments)
     if options.verb == "synthesize":
         layout: Literal["vctk", "folder"] = options.synthesize.layout
         make: Callable[..., None] = vctk if layout == "vctk" else folder
         make(**vars(options.synthesize[layout]))
     else:
-        {"prepare": prepare, "describe": describe}[options.verb](_build(parser, options))
+        {"prepare": prepare, "describe": describe}[options.verb](instantiate(parser, options)[options.verb].data)
 
 
 def vctk(
@@ -152,45 +149,6 @@ def _layout_parser(make: Callable[..., None]) -> ArgumentParser:
     parser.add_function_arguments(make, skip={"overwrite"})
     add_overwrite(parser, "replace a corpus that was made here before")
     return parser
-
-
-def _corpus_parser(arguments: list[str], text: str) -> ArgumentParser:
-    from datamodules import AudioDataModule
-
-    parser = ArgumentParser(description=f"{text[0].upper()}{text[1:]}.", **PARSER)
-    parser.add_argument("--config", action="config", help="an experiment, of which only the section data is used")
-    parser.add_subclass_arguments(AudioDataModule, "data", required=True, help="the corpus")
-    for section in _other_sections(arguments):
-        parser.add_argument(f"--{section}", type=Any, help="not used")
-    return parser
-
-
-def _other_sections(arguments: list[str]) -> list[str]:
-    """Sections of the given experiments beside `data`: they are let through, for data may interpolate from them."""
-    import yaml  # type: ignore[import-untyped]
-
-    scan = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    scan.add_argument("--config", action="append", default=[])
-    sections: dict[str, None] = {}
-    for path in scan.parse_known_args(arguments)[0].config:
-        if not Path(path).is_file():
-            raise RequestError(f"there is no experiment {path}")
-        try:
-            experiment = yaml.safe_load(Path(path).read_text())
-        except yaml.YAMLError as error:
-            raise RequestError(f"{path} is not YAML: {error}") from error
-        if not isinstance(experiment, dict):
-            raise RequestError(f"{path} is not an experiment: it has no sections")
-        sections |= dict.fromkeys(experiment)
-    sections.pop("data", None)
-    return list(sections)
-
-
-def _build(parser: ArgumentParser, options: Namespace) -> "AudioDataModule":
-    try:
-        return parser.instantiate_classes(options)[options.verb].data
-    except ValueError as error:
-        raise RequestError(essence(str(error))) from error
 
 
 def _amount(amount: "Amount") -> str:

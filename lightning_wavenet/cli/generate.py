@@ -75,6 +75,7 @@ def generate(
     from lightning_wavenet.checkpoint import load
     from lightning_wavenet.errors import RequestError
     from lightning_wavenet.sampling import Sampler
+    from lightning_wavenet.tasks import GenerationTask
 
     if num < 1 or seconds <= 0 or seed < 0:
         raise RequestError(f"num and seconds must be positive, seed not negative; got {num}, {seconds} and {seed}")
@@ -89,6 +90,8 @@ def generate(
     except (RuntimeError, AssertionError) as error:
         raise RequestError(f"there is no device {device!r} on this machine") from error
     task = load(checkpoint, device)
+    if not isinstance(task, GenerationTask):
+        raise RequestError(f"{checkpoint} holds a {type(task).__name__}, which does not generate")
     vocabulary = task.vocabulary
     if vocabulary is None:
         raise RequestError(f"{checkpoint} was trained without a corpus of this project, so its sample rate is unknown")

@@ -10,10 +10,15 @@ from lightning_wavenet.errors import RequestError, TrainingError
 
 VERBS = {
     "fit": ("lightning_wavenet.cli.training", "train a model, or go on training it"),
-    "validate": ("lightning_wavenet.cli.training", "bits per sample of a checkpoint on the validation split"),
-    "test": ("lightning_wavenet.cli.training", "bits per sample of a checkpoint on the test split"),
+    "validate": (
+        "lightning_wavenet.cli.training",
+        "bits per sample, or phone error rate, on the validation split",
+    ),
+    "test": ("lightning_wavenet.cli.training", "bits per sample, or phone error rate, on the test split"),
     "predict": ("lightning_wavenet.cli.training", "generate a clip for each of the test split's prompts"),
     "generate": ("lightning_wavenet.cli.generate", "generate audio from a checkpoint"),
+    "recognize": ("lightning_wavenet.cli.recognize", "the phones of recordings, with times"),
+    "align": ("lightning_wavenet.cli.align", "when each phone of a corpus is said"),
     "benchmark": ("lightning_wavenet.cli.benchmark", "measure how fast this machine generates and trains"),
     "data": ("lightning_wavenet.cli.data", "synthesize, prepare or describe a corpus"),
 }

@@ -14,7 +14,7 @@ from lightning_wavenet.callbacks import LAST, PREVIOUS
 from lightning_wavenet.checkpoint import read
 from lightning_wavenet.errors import RequestError
 
-PARTS = ("config.yaml", "checkpoints", "logs", "samples", "diverged")
+PARTS = ("config.yaml", "checkpoints", "logs", "samples", "diverged", "test")
 _FOR_CHILDREN = "_LIGHTNING_WAVENET_RUN"
 
 

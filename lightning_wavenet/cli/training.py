@@ -22,6 +22,7 @@ from torch._dynamo.exc import BackendCompilerFailed
 from datamodules.base import AudioDataModule
 from lightning_wavenet.callbacks import (
     LAST,
+    ConfusionTable,
     Execution,
     FirstValidation,
     Guard,
@@ -127,6 +128,8 @@ class WaveNetCLI(LightningCLI):
             loggers = [CSVLogger(run, name="logs"), *(item for item in _listed(given.logger) if item is not True)]
         if self.subcommand == "predict":
             callbacks.append(PredictionWriter(run / "predictions", config.overwrite))
+        if self.subcommand == "test":
+            callbacks.append(ConfusionTable(run / "test", config.overwrite))
         return super().instantiate_trainer(
             default_root_dir=str(run),
             logger=loggers,
@@ -183,32 +186,30 @@ class WaveNetCLI(LightningCLI):
         """Says what training came to."""
         if self.trainer.is_global_zero:
             first, best = self._callback(FirstValidation), self._callback(LastAndBest)
-            before = "" if first.bits is None else f"{first.bits:.3f} before training, "
-            reached = "no validation yet" if best.best_bits is None else f"{best.best_bits:.3f} at best"
-            print(f"{self._unit()}: {before}{reached}; step {self.trainer.global_step:,}", flush=True)
+            before = "" if first.figure is None else f"{first.figure:.3f} before training, "
+            reached = "no validation yet" if best.best is None else f"{best.best:.3f} at best"
+            print(f"{self.model.unit()}: {before}{reached}; step {self.trainer.global_step:,}", flush=True)
             print(f"checkpoints in {self.trainer.default_root_dir}/checkpoints", flush=True)
 
     def after_validate(self) -> None:
         """Says in which unit the figure is."""
-        self._report("val/bits", "validation")
+        self._report("val", "validation")
 
     def after_test(self) -> None:
         """Says in which unit the figure is."""
-        self._report("test/bits", "test")
+        self._report("test", "test")
 
     def _callback(self, kind: type[C]) -> C:
         """The run's callback of a kind."""
         callbacks: list[Callback] = self.trainer.callbacks  # type: ignore[attr-defined]
         return next(callback for callback in callbacks if isinstance(callback, kind))
 
-    def _report(self, figure: str, split: str) -> None:
+    def _report(self, stage: str, split: str) -> None:
+        figure = f"{stage}/{self.model.criterion}"
         if figure not in self.trainer.callback_metrics:
             raise RequestError(f"the {split} split is empty: raise data.split.{split}")
         if self.trainer.is_global_zero:
-            print(f"{self._unit()}: {self.trainer.callback_metrics[figure]:.4f} on the {split} split")
-
-    def _unit(self) -> str:
-        return f"bits per sample ({self.model.backbone.distribution.codec}, {self.model.vocabulary.sample_rate:,} Hz)"
+            print(f"{self.model.unit()}: {self.trainer.callback_metrics[figure]:.4f} on the {split} split")
 
 
 def main(arguments: list[str]) -> None:

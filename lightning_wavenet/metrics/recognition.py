@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
 import torch
@@ -15,45 +14,36 @@ class PhoneErrorRate(Metric):
     """Substitutions, deletions and insertions of the cheapest alignment, in a hundred phones that were said.
 
     Over all utterances together, so that a long one weighs more than a short one. May exceed 100.
+
+    Attributes:
+        table: int64 `[P + 1, P + 1]`: how often the phone of the row was recognised as that of the column. The last
+            column stands for phones that were missed, the last row for phones that nobody said.
+
+    Args:
+        phones: P.
     """
 
     full_state_update = False
-    substitutions: Tensor
-    deletions: Tensor
-    insertions: Tensor
-    phones: Tensor
+    table: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, phones: int) -> None:
         super().__init__()
-        for count in ("substitutions", "deletions", "insertions", "phones"):
-            self.add_state(count, default=torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
+        self.phones = phones
+        zeros = torch.zeros(phones + 1, phones + 1, dtype=torch.int64)
+        self.add_state("table", default=zeros, dist_reduce_fx="sum")
 
-    def update(self, recognised: Sequence[str], said: Sequence[str]) -> None:
-        """Adds an utterance."""
-        kinds = Counter(edit.tag for edit in Levenshtein.editops(said, recognised))
-        self.substitutions += kinds["replace"]
-        self.deletions += kinds["delete"]
-        self.insertions += kinds["insert"]
-        self.phones += len(said)
+    def update(self, recognised: Sequence[int], said: Sequence[int]) -> None:
+        """Adds an utterance: indices of its phones."""
+        for block in Levenshtein.opcodes(said, recognised):
+            of_said = list(said[block.src_start : block.src_end])
+            of_recognised = list(recognised[block.dest_start : block.dest_end])
+            # Blocks of equal and of replaced phones have as many of the one as of the other.
+            length = max(len(of_said), len(of_recognised))
+            rows = of_said or [self.phones] * length
+            columns = of_recognised or [self.phones] * length
+            where = torch.tensor([rows, columns], device=self.table.device)
+            self.table.index_put_(tuple(where), torch.ones_like(where[0]), accumulate=True)
 
     def compute(self) -> Tensor:
         """Percent."""
-        return 100 * (self.substitutions + self.deletions + self.insertions) / self.phones
-
-
-def confusions(recognised: Sequence[str], said: Sequence[str]) -> Counter[tuple[str | None, str | None]]:
-    """How often each phone was recognised as which, in the cheapest alignment.
-
-    Keys are (said, recognised); a deleted phone has None in the place of what was recognised, an inserted one in the
-    place of what was said.
-    """
-    pairs: Counter[tuple[str | None, str | None]] = Counter()
-    for block in Levenshtein.opcodes(said, recognised):
-        before, after = said[block.src_start : block.src_end], recognised[block.dest_start : block.dest_end]
-        if block.tag == "delete":
-            pairs.update((phone, None) for phone in before)
-        elif block.tag == "insert":
-            pairs.update((None, phone) for phone in after)
-        else:
-            pairs.update(zip(before, after, strict=True))
-    return pairs
+        return 100 * (self.table.sum() - self.table.trace()) / self.table[:-1].sum()

@@ -10,11 +10,11 @@ from torch.nn import functional as F
 from lightning_wavenet.backbone import Conditions, WaveNet
 from lightning_wavenet.batch import Batch
 from lightning_wavenet.errors import RequestError
-from lightning_wavenet.tasks.base import BaseTask
+from lightning_wavenet.tasks.generation import GenerationTask
 from lightning_wavenet.vocabulary import Vocabulary
 
 
-class SpeakerWaveNet(BaseTask):
+class SpeakerWaveNet(GenerationTask):
     """p(x | h) of equation (3) with h the speaker, as a one-hot vector or an embedding.
 
     Args:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from lightning_wavenet.backbone import Conditions
 from lightning_wavenet.batch import Batch
 from lightning_wavenet.errors import RequestError
-from lightning_wavenet.tasks.base import BaseTask
+from lightning_wavenet.tasks.generation import GenerationTask
 from lightning_wavenet.vocabulary import Vocabulary
 
 
-class UnconditionalWaveNet(BaseTask):
+class UnconditionalWaveNet(GenerationTask):
     """p(x) of equation (1): a WaveNet without conditions."""
 
     def condition(self, batch: Batch) -> Conditions:

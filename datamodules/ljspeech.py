@@ -1,0 +1,88 @@
+"""LJSpeech: 13,100 English sentences and parts of sentences, read by one woman (release 1.1)."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from datamodules.base import AudioDataModule
+from datamodules.cache import Audio
+from datamodules.crops import Crops
+from datamodules.records import Listing, Problem, Record, SplitName
+from datamodules.splits import Split
+from lightning_wavenet.errors import CorpusError
+
+_CLIPS = 13_100
+_HELD_OUT = 100
+"""For validation, and as many for the test."""
+_THRESHOLD = 1_000
+"""A copy with fewer clips is too small to hold so many out."""
+
+
+class LJSpeechDataModule(AudioDataModule):
+    """LJSpeech 1.1, 24 hours, with the texts as they are read (numbers and abbreviations in words).
+
+    100 clips validate and 100 others test: those whose ids have the lowest hashes, so the same on every machine. A copy
+    of fewer than 1,000 clips is divided by `split`.
+
+    Args:
+        root: The corpus folder, the one with metadata.csv in it, or its parent.
+        audio: How recordings become waveforms.
+        split: How clips of a small copy are divided.
+        crops: What is cut out of the clips.
+    """
+
+    name = "ljspeech"
+
+    def __init__(self, root: Path, audio: Audio, split: Split, crops: Crops) -> None:
+        super().__init__(audio, split, crops)
+        self.root = Path(root).expanduser()
+
+    def listing(self) -> Listing:
+        """All clips that have a text and a recording.
+
+        Raises:
+            CorpusError: There is no LJSpeech at `root`.
+        """
+        folder = _find(self.root)
+        recordings = {path.stem: path for path in sorted((folder / "wavs").glob("[!.]*.wav"))}
+        texts: dict[str, str] = {}
+        problems: list[Problem] = []
+        # Quotes in it are those of the text, so it is not what a reader of CSV takes it for.
+        for number, line in enumerate((folder / "metadata.csv").read_text("utf-8", "replace").splitlines(), 1):
+            id, *fields = line.split("|")
+            text = " ".join(next((field for field in reversed(fields) if field.strip()), "").split())
+            if not line.strip():
+                continue
+            if not text:
+                problems.append(Problem(f"line {number}", "line of metadata.csv that is not 'ID|TEXT|TEXT IN WORDS'"))
+            elif id in texts:
+                problems.append(Problem(id, "listed twice in metadata.csv"))
+            else:
+                texts[id] = text
+        problems += [Problem(id, "text without a recording") for id in texts if id not in recordings]
+        problems += [Problem(id, "recording without a text") for id in recordings if id not in texts]
+        ids = [id for id in texts if id in recordings]
+        if not ids:
+            raise CorpusError(f"{folder} has a metadata.csv, but none of its {len(texts):,} texts has a recording")
+        if _THRESHOLD <= len(ids) < _CLIPS:
+            problems.append(Problem("corpus", f"release 1.1 has {_CLIPS:,} clips, this copy {len(ids):,}"))
+        splits = _held_out(ids) if len(ids) >= _THRESHOLD else {}
+        records = [Record(id, recordings[id], splits.get(id), text=texts[id]) for id in ids]
+        return Listing(folder, tuple(records), tuple(problems))
+
+
+def _find(root: Path) -> Path:
+    for folder in (root, *sorted(path for path in root.glob("*") if path.is_dir())):
+        if (folder / "metadata.csv").is_file() and (folder / "wavs").is_dir():
+            return folder
+    raise CorpusError(f"no LJSpeech: neither {root} nor a folder in it has metadata.csv and wavs in it")
+
+
+def _held_out(ids: list[str]) -> dict[str, SplitName]:
+    """Where every clip of the whole corpus belongs."""
+    ranked = sorted(ids, key=lambda id: hashlib.sha256(id.encode()).digest())
+    placed: dict[str, SplitName] = dict.fromkeys(ids, "train")
+    placed |= dict.fromkeys(ranked[:_HELD_OUT], "validation")
+    placed |= dict.fromkeys(ranked[_HELD_OUT : 2 * _HELD_OUT], "test")
+    return placed

@@ -1,0 +1,203 @@
+"""A recogniser by the command: trained, tested, aligning and recognising, on tones between silences."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+import soundfile as sf
+import torch
+from runs import CONFIG, differences, stopped
+
+from datamodules.phone_times import read_phones
+from lightning_wavenet.cli.main import main
+
+TINY = """
+seed_everything: 1
+model:
+  class_path: lightning_wavenet.tasks.RecognitionWaveNet
+  init_args:
+    phones: 2
+    frame: 20
+    sample_weight: 0.1
+    backbone:
+      class_path: lightning_wavenet.backbone.WaveNet
+      init_args:
+        dilations: 1..4
+        residual_channels: 8
+        gate_channels: 8
+        skip_channels: 8
+        head_channels: 8
+    frames:
+      class_path: lightning_wavenet.tasks.ConvolutionalFrames
+      init_args:
+        channels: 8
+        layers: 1
+        dropout: 0.1
+    optimizer:
+      class_path: torch.optim.Adam
+      init_args:
+        lr: 0.02
+data:
+  class_path: datamodules.AudioFolderDataModule
+  init_args:
+    root: TONES
+    pattern: (?P<speaker>\\w+)/
+    audio:
+      sample_rate: 2000
+    split:
+      validation_speakers: [tone002]
+      test_speakers: [tone003]
+    crops:
+      samples: null
+      batch_size: 2
+      augmentation:
+        speed: 0.05
+        level_db: 3
+trainer:
+  accelerator: cpu
+  max_steps: 60
+  val_check_interval: 30
+  check_val_every_n_epoch: null
+  log_every_n_steps: 1
+samples:
+  every_n_steps: 0
+checkpoint:
+  every_n_steps: 10
+"""
+
+
+@pytest.fixture(scope="module")
+def home(tones, tmp_path_factory) -> Path:
+    """A folder with `tiny.yaml` and a trained recogniser in `run`; tones are 4 kHz, the model hears 2 kHz."""
+    home = tmp_path_factory.mktemp("recognition")
+    (home / "tiny.yaml").write_text(TINY.replace("TONES", str(tones)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WAVENET_CACHE", str(home / "cache"))
+        patch.chdir(home)
+        main(["fit", "--config", "tiny.yaml", "--run", "run"])
+    return home
+
+
+@pytest.fixture(autouse=True)
+def _at_home(home, monkeypatch):
+    monkeypatch.setenv("WAVENET_CACHE", str(home / "cache"))
+    monkeypatch.chdir(home)
+
+
+BEST = "run/checkpoints/best.ckpt"
+
+
+def test_phones_of_a_voice_that_was_not_trained_on_are_recognised(home, capsys):
+    with (home / "run/logs/version_0/metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["val/per"]) for row in rows if row["val/per"]][-1] == 0
+    assert [float(row["val/frame_accuracy"]) for row in rows if row["val/frame_accuracy"]][-1] > 0.97
+    assert {"train/frame", "train/nats", "val/bits", "val/frame_accuracy"} <= rows[0].keys()
+    main(["test", "--config", "run/config.yaml", "--ckpt_path", BEST, "--run", "tested"])
+    said = capsys.readouterr().out
+    assert "phone error rate in % (2 phones): 0.0000 on the test split" in said
+    with open("tested/test/confusions.csv") as file:
+        table = list(csv.reader(file))
+    # Eight clips of silence, tone, silence.
+    assert table == [
+        ["said", "_", "tone", "(missed)"],
+        ["_", "16", "0", "0"],
+        ["tone", "0", "8", "0"],
+        ["(added)", "0", "0", "0"],
+    ]
+    assert Path("tested/test/confusions.png").stat().st_size > 5_000
+    assert stopped(["test", "--config", "run/config.yaml", "--ckpt_path", BEST, "--run", "tested"]) == 2
+    assert "is that of another test" in capsys.readouterr().err
+
+
+def test_boundaries_are_where_the_corpus_has_them(tones, capsys):
+    main(["align", BEST, "--config", "tiny.yaml", "--out", "aligned", "--split", "test"])
+    said = capsys.readouterr().out
+    # No phone of speech is as long as these tones.
+    assert "8 utterances aligned in aligned, 0 of them plausible" in said
+    assert "a phone of 0." in said
+    assert "16 boundaries: median error" in said
+    found = json.loads(Path("aligned/report.json").read_text())
+    assert found["boundaries"]["count"] == 16
+    errors = []
+    for number in range(1, 9):
+        name = f"tone003/tone003_{number:03d}"
+        true, aligned = read_phones(tones / f"{name}.phn"), read_phones(Path("aligned") / f"{name}.phn")
+        assert [phone.label for phone in aligned] == [phone.label for phone in true]
+        assert aligned[-1].end == pytest.approx(len(sf.read(tones / f"{name}.wav")[0]), abs=2)
+        # Both in samples of the recording, at 4 kHz.
+        errors += [abs(one.start - other.start) / 4_000 for one, other in zip(aligned[1:], true[1:], strict=True)]
+        grid = (Path("aligned") / f"{name}.TextGrid").read_text()
+        assert grid.count('text = "_"') == 2
+    assert sum(error <= 0.02 for error in errors) >= 15
+    assert found["boundaries"]["within_20_ms"] == sum(error <= 0.02 for error in errors) / 16
+    assert stopped(["align", BEST, "--config", "tiny.yaml", "--out", "aligned", "--split", "test"]) == 2
+    assert "--overwrite" in capsys.readouterr().err
+
+
+def test_recordings_are_recognised_as_text_json_and_textgrid(tones, capsys):
+    wav = str(tones / "tone003" / "tone003_001.wav")
+    main(["recognize", BEST, wav])
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [phone for _, _, phone in lines] == ["_", "tone", "_"]
+    true = read_phones(Path(wav).with_suffix(".phn"))
+    assert float(lines[1][0]) == pytest.approx(true[1].start / 4_000, abs=0.021)
+    assert float(lines[2][0]) == pytest.approx(true[2].start / 4_000, abs=0.021)
+    main(["recognize", BEST, wav, "--form", "json"])
+    told = json.loads(capsys.readouterr().out)
+    assert [(phone["phone"], f"{phone['start']:.2f}") for phone in told["phones"]] == [(c, a) for a, _, c in lines]
+    main(["recognize", BEST, wav, str(tones / "tone001" / "tone001_002.wav"), "--form", "textgrid", "--out", "grids"])
+    assert {path.name for path in Path("grids").iterdir()} == {"tone003_001.TextGrid", "tone001_002.TextGrid"}
+    assert Path("grids/tone003_001.TextGrid").read_text().count('text = "tone"') == 1
+    for wrong, why in (
+        ([wav, "--form", "textgrid"], "give a folder as --out"),
+        ([wav, "--form", "textgrid", "--out", "grids"], "--overwrite"),
+        ([wav, wav, "--out", "twice"], "have the same name"),
+        (["nothing.wav"], "no recording nothing.wav"),
+    ):
+        assert stopped(["recognize", BEST, *wrong]) == 2
+        assert why in capsys.readouterr().err
+
+
+def test_what_does_not_fit_is_refused(tones, capsys):
+    speaker = CONFIG.replace("TONES", str(tones))
+    Path("speaker.yaml").write_text(speaker.replace("max_steps: 14", "max_steps: 1"))
+    main(["fit", "--config", "speaker.yaml", "--run", "speaker", "--overwrite"])
+    generating = "speaker/checkpoints/last.ckpt"
+    align = ["align", BEST, "--config", "tiny.yaml", "--out", "refused"]
+    for command, why in (
+        (["recognize", generating, "x.wav"], "SpeakerWaveNet, which recognises no phones"),
+        (["generate", BEST, "--out", "clips"], "RecognitionWaveNet, which does not generate"),
+        (["predict", "--config", "run/config.yaml", "--ckpt_path", BEST], "wavenet recognize"),
+        ([*align, "--data.audio.sample_rate", "4000"], "trained at 2000 Hz"),
+        ([*align, "--data.audio.trim_silence_db", "30"], "trim_silence_db to null"),
+        (["fit", "--config", "tiny.yaml", "--run", "new", "--data.crops.samples", "500"], "augmentation is for whole"),
+        (["fit", "--config", "tiny.yaml", "--run", "new", "--model.phones", "5"], "corpus has 2 phones"),
+        (["fit", "--config", "tiny.yaml", "--run", "new", "--execution.compile", "true"], "leave out --execution.comp"),
+        (["fit", "--config", "tiny.yaml", "--run", "new", "--data.split.test_speakers", "[nobody]"], "'nobody'"),
+    ):
+        capsys.readouterr()
+        assert stopped(command) == 2
+        assert why in capsys.readouterr().err
+    assert not Path("refused").exists()
+
+
+def test_a_resumed_run_repeats_dropout_and_augmentation(capsys):
+    fit = ["fit", "--config", "tiny.yaml", "--trainer.val_check_interval", "7"]
+    main([*fit, "--run", "whole", "--trainer.max_steps", "14"])
+    main([*fit, "--run", "halves", "--trainer.max_steps", "9"])
+    main([*fit, "--run", "halves", "--trainer.max_steps", "14", "--resume"])
+    whole, halves = (torch.load(f"{run}/checkpoints/last.ckpt", weights_only=True) for run in ("whole", "halves"))
+    for part in ("state_dict", "optimizer_states", "loops"):
+        assert not differences(whole[part], halves[part])
+
+
+def test_another_decoder_may_score_a_checkpoint(capsys):
+    test = ["test", "--config", "run/config.yaml", "--ckpt_path", BEST, "--run"]
+    main([*test, "best_path", "--model.decoder", "lightning_wavenet.decoding.BestPath"])
+    assert "phone error rate" in capsys.readouterr().out
+    assert stopped([*test, "beam", "--model.decoder", "lightning_wavenet.decoding.PrefixBeam"]) == 2
+    assert "PrefixBeam does not decode nets without a blank" in capsys.readouterr().err
