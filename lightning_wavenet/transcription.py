@@ -12,16 +12,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lightning_wavenet.batch import Batch
 from lightning_wavenet.checkpoint import load
 from lightning_wavenet.decoding import BestPath, Decoder, Segment, Token, Viterbi, align, between_blanks
 from lightning_wavenet.errors import RequestError
 from lightning_wavenet.tasks import RecognitionWaveNet
 from lightning_wavenet.vocabulary import Vocabulary
 
-_CHUNK_SECONDS = 10.0
-_LEAD_SECONDS = 1.0
-"""Heard on both sides of a chunk, so that layers that see both ways do not see its ends."""
+_PART_SECONDS = 10.0
+"""Of a recording that the backbone hears at a time."""
 
 
 class TimedPhone(NamedTuple):
@@ -69,23 +67,18 @@ class Recognizer:
 
     @torch.inference_mode()
     def log_probabilities(self, waveform: Tensor) -> Tensor:
-        """float32 `[N, C]` of the N whole frames of a recording `[T]`, which is heard in chunks that overlap."""
-        frame, context, rate = self.task.frame, self.task.context, self.vocabulary.sample_rate
+        """float32 `[N, C]` of the N whole frames of a recording `[T]`, of which the backbone hears a part at a time."""
+        frame, context, device = self.task.frame, self.task.context, self.task.device
         frames = len(waveform) // frame
-        chunk, lead = (max(1, round(seconds * rate / frame)) for seconds in (_CHUNK_SECONDS, _LEAD_SECONDS))
-        behind = waveform.new_zeros(context)
-        padded = torch.cat([behind, waveform]).to(self.task.device)
-        parts = []
-        for first in range(0, frames, chunk):
-            last = min(first + chunk, frames)
-            start, stop = max(0, first - lead), min(last + lead, frames)
-            # Frame n of the recording ends at sample context + (n + 1) * frame of what is padded.
-            heard = padded[start * frame : context + stop * frame]
-            mask = torch.arange(len(heard), device=heard.device) >= context
-            batch = Batch(waveform=heard[None], target_mask=mask[None], ids=[""])
-            logits = self.task.hear(batch).logits[0]
-            parts.append(logits[first - start : last - start].log_softmax(-1).cpu())
-        return torch.cat(parts) if parts else torch.zeros(0, self.task.phones + self.task.blank)
+        part = max(1, round(_PART_SECONDS * self.vocabulary.sample_rate / frame))
+        if not frames:
+            return torch.zeros(0, self.task.phones + self.task.blank)
+        padded = torch.cat([waveform.new_zeros(context), waveform])
+        # Frame n of the recording ends with sample context + (n + 1) * frame - 1 of what is padded.
+        starts = range(0, frames, part)
+        parts = [padded[start * frame : context + min(start + part, frames) * frame] for start in starts]
+        pooled = torch.cat([self.task.pool(heard[None].to(device)) for heard in parts], dim=1)
+        return self.task.read(pooled, torch.tensor([frames], device=device))[0].log_softmax(-1).cpu()
 
     def recognize(self, waveform: Tensor) -> list[TimedPhone]:
         """The phones of a recording `[T]` at the vocabulary's rate."""

@@ -14,6 +14,7 @@ from lightning_wavenet.batch import Batch
 from lightning_wavenet.decoding import BestPath, PrefixBeam, Viterbi
 from lightning_wavenet.errors import RequestError
 from lightning_wavenet.tasks import ConvolutionalFrames, RecognitionWaveNet, RecurrentFrames
+from lightning_wavenet.tasks.frames import standardized
 from lightning_wavenet.vocabulary import Vocabulary
 
 FRAME = 7
@@ -66,19 +67,18 @@ def row_of(task: RecognitionWaveNet, batch: Batch, row: int, length: int) -> Bat
 
 @pytest.mark.parametrize("clip_sample", [0, 6, 7, 40, 76, 83])
 def test_a_sample_is_heard_in_its_frame_and_in_those_of_the_receptive_field_behind_it(clip_sample):
-    task = recognizer(ConvolutionalFrames(channels=6, layers=0))
-    batch = batch_of(task, [84])
-    before = task.hear(batch).logits
-    changed = batch.waveform.clone()
-    changed[0, task.context + clip_sample] += 0.4
-    frames = (task.hear(batch._replace(waveform=changed)).logits != before).any(-1)[0].nonzero().flatten().tolist()
+    task = recognizer()
+    waveform = batch_of(task, [84]).waveform
+    before = task.pool(waveform)
+    waveform[0, task.context + clip_sample] += 0.4
+    frames = (task.pool(waveform) != before).any(-1)[0].nonzero().flatten().tolist()
     # Frame n is made of the steps at samples 7 n to 7 n + 6, each of which hears itself and R - 1 samples before it.
     last = (clip_sample + task.backbone.receptive_field - 1) // FRAME
     assert frames == [n for n in range(12) if clip_sample // FRAME <= n <= last]
 
 
 def test_the_mean_of_a_frame_is_that_of_its_samples():
-    task = recognizer(ConvolutionalFrames(channels=6, layers=0))
+    task = recognizer()
     batch = batch_of(task, [30])
     codes = task.backbone.distribution.encode(batch.waveform)
     field = task.backbone.receptive_field
@@ -89,8 +89,17 @@ def test_the_mean_of_a_frame_is_that_of_its_samples():
             end = task.context + sample + 1
             heard.append(task.backbone.features(codes[:, end - field : end])[0, 0].relu())
         frames.append(torch.stack(heard).mean(0))
-    expected = task.classify(task.enter(torch.stack(frames)))
-    torch.testing.assert_close(task.hear(batch).logits[0], expected)
+    torch.testing.assert_close(task.pool(batch.waveform)[0], torch.stack(frames))
+
+
+def test_every_channel_of_a_clip_gets_mean_0_and_deviation_1_and_0_beyond_it():
+    frames = torch.randn(2, 9, 4) * torch.tensor([1.0, 5, 0.1, 2]) + torch.tensor([0.0, 3, -1, 7])
+    made = standardized(frames, torch.tensor([9, 6]))
+    for row, count in ((0, 9), (1, 6)):
+        inside = frames[row, :count]
+        expected = (inside - inside.mean(0)) / inside.std(0, correction=0)
+        torch.testing.assert_close(made[row, :count], expected, rtol=1e-3, atol=1e-3)
+    assert not made[1, 6:].any()
 
 
 def test_labels_and_frames_begin_together():

@@ -10,6 +10,21 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
+def standardized(frames: Tensor, lengths: Tensor) -> Tensor:
+    """Frames with mean 0 and standard deviation 1 of every channel over each clip, and 0 beyond it.
+
+    Takes the loudness and the timbre of the recording out of them, as cepstral mean and variance normalisation does.
+
+    Args:
+        frames: `[B, N, C]`.
+        lengths: `[B]`: how many of the N frames each clip has.
+    """
+    inside = (torch.arange(frames.shape[1], device=frames.device) < lengths[:, None])[..., None]
+    count = lengths.clamp(min=1)[:, None, None]
+    centred = (frames - (frames * inside).sum(1, keepdim=True) / count) * inside
+    return centred * (centred.square().sum(1, keepdim=True) / count + 1e-6).rsqrt()
+
+
 class ConvolutionalFrames(nn.Module):
     """Non-causal convolutions in a row (section 3.4), each added to its input.
 

@@ -28,7 +28,7 @@ from lightning_wavenet.errors import RequestError
 from lightning_wavenet.metrics import BitsPerSample, PhoneErrorRate
 from lightning_wavenet.phones import SILENCE, PhoneSet, fold
 from lightning_wavenet.tasks.base import BaseTask
-from lightning_wavenet.tasks.frames import ConvolutionalFrames, RecurrentFrames
+from lightning_wavenet.tasks.frames import ConvolutionalFrames, RecurrentFrames, standardized
 from lightning_wavenet.vocabulary import Vocabulary
 
 _PRIOR_RATE = 0.1
@@ -68,6 +68,8 @@ class RecognitionWaveNet(BaseTask):
             in the sum over alignments; there it keeps one class from taking all frames.
         sum_scale: What scores are multiplied by in the sum over alignments; below 1, more alignments keep a say in it,
             so that it does not settle on early mistakes.
+        sum_warmup: Steps in which that scale grows from nothing: at first all alignments count alike, and phones are
+            learnt from where they are on average.
         shortest: Frames that a phone lasts at least in the sum over alignments and in forced alignment.
         decoder: Finds the phones; null: `Viterbi`, or `BestPath` where there is a blank.
         score_set: TIMIT's set that phones are folded to before errors are counted; null counts all as they are.
@@ -95,6 +97,7 @@ class RecognitionWaveNet(BaseTask):
         blank: bool = False,
         prior_weight: float = 0.0,
         sum_scale: float = 1.0,
+        sum_warmup: int = 0,
         shortest: int = 1,
         decoder: BestPath | Viterbi | PrefixBeam | None = None,
         score_set: PhoneSet | None = None,
@@ -113,9 +116,10 @@ class RecognitionWaveNet(BaseTask):
             raise ValueError("only ctc_weight trains a blank: set blank to false, or ctc_weight above 0")
         if min(phones, frame, shortest) < 1:
             raise ValueError(f"phones, frame and shortest must be at least 1, got {phones}, {frame} and {shortest}")
-        if not 0 <= prior_weight <= 1 or not 0 < sum_scale <= 1:
+        if not 0 <= prior_weight <= 1 or not 0 < sum_scale <= 1 or sum_warmup < 0:
             raise ValueError(
-                f"prior_weight lies between 0 and 1 and sum_scale above 0, up to 1, got {prior_weight} and {sum_scale}"
+                "prior_weight lies between 0 and 1, sum_scale above 0 and up to 1, and sum_warmup is not negative; got "
+                f"{prior_weight}, {sum_scale} and {sum_warmup}"
             )
         if blank and shortest > 1:
             raise ValueError(f"beside a blank a phone may last a single frame: leave out shortest, which is {shortest}")
@@ -130,12 +134,12 @@ class RecognitionWaveNet(BaseTask):
         self.blank = blank
         self.prior_weight = prior_weight
         self.sum_scale = sum_scale
+        self.sum_warmup = sum_warmup
         self.shortest = shortest
         self.decoder = decoder
         self.score_set = score_set
         classes = phones + blank
-        width = backbone.skip_channels
-        self.enter = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, frames.channels))
+        self.enter = nn.Linear(backbone.skip_channels, frames.channels)
         self.classify = nn.Linear(frames.channels, classes)
         if not sample_weight:
             backbone.head.requires_grad_(False)
@@ -216,20 +220,30 @@ class RecognitionWaveNet(BaseTask):
             batch: The clips.
             predict: Whether the next samples are predicted as well.
         """
-        receptive_field = self.backbone.receptive_field
         codes = self.backbone.distribution.encode(batch.waveform)
-        # Step j has heard sample j + R - 1 last, and predicts the next.
         steps = self.backbone.features(codes).transpose(0, 1)
         nats = None
         if predict:
-            parameters = self.backbone.head(steps[self.context - receptive_field : -1])
+            parameters = self.backbone.head(steps[self.context - self.backbone.receptive_field : -1])
             nats = self.backbone.distribution.nll(parameters, codes[:, self.context :].T).T
-        count = (codes.shape[1] - self.context) // self.frame
-        first = self.context - receptive_field + 1
-        pooled = F.relu(steps[first : first + count * self.frame]).unflatten(0, (count, self.frame)).mean(1)
         frames = batch.target_mask.sum(1) // self.frame
-        logits = self.classify(self.frames(self.enter(pooled.transpose(0, 1)), frames))
-        return Heard(logits.float(), frames, nats)
+        return Heard(self.read(self._pooled(steps), frames), frames, nats)
+
+    def pool(self, waveform: Tensor) -> Tensor:
+        """Means of the rectified skip sum over the N whole frames behind `context` samples, `[B, N, skip_channels]`."""
+        return self._pooled(self.backbone.features(self.backbone.distribution.encode(waveform)).transpose(0, 1))
+
+    def read(self, pooled: Tensor, frames: Tensor) -> Tensor:
+        """Logits `[B, N, C]` of clips of `frames` `[B]` from what was pooled of them `[B, N, skip_channels]`."""
+        entered = self.enter(standardized(pooled.float(), frames))
+        return self.classify(self.frames(entered, frames)).float()
+
+    def _pooled(self, steps: Tensor) -> Tensor:
+        # Step j has heard sample j + R - 1 last.
+        first = self.context - self.backbone.receptive_field + 1
+        count = (len(steps) - first) // self.frame
+        means = F.relu(steps[first : first + count * self.frame]).unflatten(0, (count, self.frame)).mean(1)
+        return means.transpose(0, 1)
 
     def scores(self, logits: Tensor) -> Tensor:
         """Log-probabilities `[..., C]` less prior_weight times the logarithm of the prior."""
@@ -304,8 +318,9 @@ class RecognitionWaveNet(BaseTask):
         if self.blank:
             # What may be left out, silences between words, is left to the blank.
             tokens, optional = with_blanks(_without(tokens, optional), self.phones)
-        scores = self.sum_scale * self.scores(heard.logits)
-        sums = full_sum(scores, heard.frames, tokens, optional, self.shortest) / self.sum_scale
+        scale = self.sum_scale * min(1.0, (self.global_step + 1) / (self.sum_warmup + 1))
+        scores = scale * self.scores(heard.logits)
+        sums = full_sum(scores, heard.frames, tokens, optional, self.shortest) / scale
         # Clips that are too short for their phones teach nothing.
         possible = sums > IMPOSSIBLE / 2
         return -sums.masked_fill(~possible, 0.0).sum() / heard.frames[possible].sum().clamp(min=1)
