@@ -1,6 +1,7 @@
 """Corpora: from their original layout on disk to batches."""
 
 from datamodules.audio_folder import AudioFolderDataModule
+from datamodules.augmentation import Augmentation
 from datamodules.base import AudioDataModule
 from datamodules.cache import Audio
 from datamodules.crops import Crops
@@ -16,6 +17,7 @@ __all__ = [
     "Audio",
     "AudioDataModule",
     "AudioFolderDataModule",
+    "Augmentation",
     "Crops",
     "Description",
     "LJSpeechDataModule",

@@ -72,7 +72,7 @@ class Augmentation:
         waveform = self._without_bands(waveform, sample_rate, rng)
         for _ in range(rng.integers(self.masks + 1)):
             length = int(rng.uniform(0, self.mask_seconds) * sample_rate)
-            start = int(rng.integers(max(1, len(waveform) - length)))
+            start = int(rng.integers(max(1, len(waveform) - length + 1)))
             waveform[start : start + length] = 0
         rms = float(np.sqrt(np.mean(waveform**2)))
         if self.noise_db is not None:
@@ -90,7 +90,7 @@ class Augmentation:
         spectrum = np.fft.rfft(waveform)
         hz = len(waveform) / sample_rate
         for _ in range(bands):
-            width = rng.uniform(0, self.band_hz)
+            width = rng.uniform(0, min(self.band_hz, sample_rate / 2))
             low = rng.uniform(0, sample_rate / 2 - width)
             spectrum[round(low * hz) : round((low + width) * hz)] = 0
         without: NDArray[np.float32] = np.fft.irfft(spectrum, len(waveform)).astype(np.float32)

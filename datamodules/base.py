@@ -120,13 +120,14 @@ class AudioDataModule(pl.LightningDataModule, ABC):
     def clips_of(self, split: SplitName) -> NDArray[np.int64]:
         """Indices into `clips` of those in a split, in the order of the corpus, after `setup`.
 
-        Where phones are asked for, clips without phones and text are left out; and those without phones, where others
-        have some.
+        Where phones are asked for, clips are left out that have neither phones nor text, or no phones where others have
+        some, or that are shorter than a frame.
         """
         chosen = np.array(self.clips.splits) == split
         if self.frame is not None:
             timed = np.array([bool(phones) for phones in self.clips.phones])
             chosen &= timed if timed.any() else np.array([bool(text) for text in self.clips.texts])
+            chosen &= self.clips.frames >= self.frame
         return np.flatnonzero(chosen)
 
     def transcript(self, clip: int) -> Transcript:

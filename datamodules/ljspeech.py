@@ -66,7 +66,8 @@ class LJSpeechDataModule(AudioDataModule):
         if not ids:
             raise CorpusError(f"{folder} has a metadata.csv, but none of its {len(texts):,} texts has a recording")
         if _THRESHOLD <= len(ids) < _CLIPS:
-            problems.append(Problem("corpus", f"release 1.1 has {_CLIPS:,} clips, this copy {len(ids):,}"))
+            reason = f"recordings of {_CLIPS:,} sentences belong to release 1.1, and this copy has {len(ids):,}"
+            problems.append(Problem("metadata.csv", reason))
         splits = _held_out(ids) if len(ids) >= _THRESHOLD else {}
         records = [Record(id, recordings[id], splits.get(id), text=texts[id]) for id in ids]
         return Listing(folder, tuple(records), tuple(problems))

@@ -24,9 +24,10 @@ class Split:
     by: Literal["sentence", "speaker"] = "sentence"
     """What is divided: clips (all of a sentence that several speakers read stay together), or speakers."""
     validation_speakers: list[str] | None = None
-    """Validate on these speakers, such as [p225], wherever the corpus itself puts them; null: see above."""
+    """Speakers, such as [p225], that validate wherever the corpus itself puts them; with them go other readings of their
+    sentences, unless speakers are divided."""
     test_speakers: list[str] | None = None
-    """Test on these speakers."""
+    """Speakers that test, likewise."""
 
     def __post_init__(self) -> None:
         if self.validation < 0 or self.test < 0 or self.validation + self.test >= 1:

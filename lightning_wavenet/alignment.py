@@ -17,6 +17,8 @@ _LONGEST_SECONDS = 0.5
 """Of a phone that is no silence, in plausible speech."""
 _HASTE = 0.2
 """Part of an utterance's phones that may last no longer than they must, in plausible speech."""
+_SHORTEST_SILENCE = 0.03
+"""Seconds of a silence whose level is measured."""
 _LOUDEST_SILENCE_DB = -6.0
 """Level of an utterance's silences, of which the speech's is 0, in plausible speech."""
 
@@ -69,10 +71,11 @@ def check(
         parts = [power[round(phone.start * sample_rate) : round(phone.end * sample_rate)] for phone in phones]
         return float(np.concatenate(parts).mean()) if parts else None
 
-    silent = mean_power([phone for phone in aligned if phone.label in _SILENCES and phone.end - phone.start >= 0.03])
+    silences = [phone for phone in aligned if phone.label in _SILENCES]
+    silent = mean_power([phone for phone in silences if phone.end - phone.start > _SHORTEST_SILENCE - 1e-6])
     loud = mean_power(spoken)
     silence_db = None if silent is None or not loud else 10 * float(np.log10(max(silent, 1e-12) / loud))
-    longest, hasty = float(of_spoken.max()), float((of_spoken < shortest + 1e-6).mean())
+    longest, hasty = float(of_spoken.max()), float((of_spoken < shortest + 1e-6).mean()) if spoken else 0.0
     doubts = []
     if longest > _LONGEST_SECONDS:
         doubts.append(f"a phone of {longest:.2f} s")

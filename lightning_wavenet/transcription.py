@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lightning_wavenet.checkpoint import load
-from lightning_wavenet.decoding import BestPath, Decoder, Segment, Token, Viterbi, align, between_blanks
+from lightning_wavenet.decoding import Segment, Token, align, between_blanks
 from lightning_wavenet.errors import RequestError
 from lightning_wavenet.tasks import RecognitionWaveNet
 from lightning_wavenet.vocabulary import Vocabulary
@@ -83,8 +83,7 @@ class Recognizer:
     def recognize(self, waveform: Tensor) -> list[TimedPhone]:
         """The phones of a recording `[T]` at the vocabulary's rate."""
         log = self.log_probabilities(waveform)
-        decoder: Decoder = self.task.decoder or (BestPath() if self.task.blank else Viterbi())
-        segments = decoder.decode(self._scores(log), self.task.bigram, self.task.blank_index)
+        segments = self.task.decode(log.to(self.task.device))
         return self._timed(segments, range(len(segments)), log.numpy())
 
     def align(self, waveform: Tensor, phones: Sequence[int], optional: Sequence[bool]) -> list[TimedPhone]:
@@ -99,7 +98,7 @@ class Recognizer:
             optional: Which of them may be left out, as silences between words.
 
         Raises:
-            ValueError: The recording is too short for them.
+            ValueError: The recording is too short for them; or there are none, but for silences, and a blank.
         """
         log = self.log_probabilities(waveform)
         blank = self.task.blank_index
@@ -110,6 +109,8 @@ class Recognizer:
             # The last samples fill no frame.
             return [*timed[:-1], timed[-1]._replace(end=len(waveform) / self.vocabulary.sample_rate)]
         places = [place for place, leave_out in enumerate(optional) if not leave_out]
+        if not places:
+            raise ValueError("there are no phones to align, only silences")
         aligned = align(self._scores(log), between_blanks([phones[place] for place in places], blank))
         spikes = [item.segment for item in aligned if item.segment.phone != blank]
         cuts = [(one.end + other.start + 1) // 2 for one, other in pairwise(spikes)]

@@ -34,3 +34,24 @@ def test_commands_for_several_gpus_parse(capsys, monkeypatch):
         assert (trainer["accelerator"], str(trainer["devices"])) in [("gpu", "auto"), ("cpu", "2")]
     (job,) = [words[1] for words in told if words[0] == "sbatch"]
     assert (ROOT / job).is_file()
+
+
+def test_commands_for_recognition_are_those_of_the_demo(capsys, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    make, fit, test, recognize, align = commands("Speech recognition and forced alignment")
+    assert make[1:4] == ["data", "synthesize", "folder"]
+    with pytest.raises(SystemExit):
+        main([*fit[1:], "--print_config"])
+    config = yaml.safe_load(capsys.readouterr().out)
+    assert config["run"] == "demo/recognizer"
+    data = config["data"]["init_args"]
+    assert data["root"] == make[make.index("--out") + 1]
+    assert data["split"]["test_speakers"] == ["iris"]
+    checkpoint = "demo/recognizer/checkpoints/best.ckpt"
+    assert checkpoint in test
+    assert checkpoint == recognize[2] == align[2]
+    for verb in ("recognize", "align"):
+        with pytest.raises(SystemExit) as stop:
+            main([verb, "--help"])
+        assert stop.value.code in (None, 0)
+        assert "checkpoint" in capsys.readouterr().out

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from lightning_wavenet import blueprint
 from lightning_wavenet.batch import Batch
-from lightning_wavenet.decoding import BestPath, PrefixBeam, Viterbi
+from lightning_wavenet.decoding import BestPath, PrefixBeam, Segment, Viterbi
 from lightning_wavenet.errors import RequestError
 from lightning_wavenet.tasks import ConvolutionalFrames, RecognitionWaveNet, RecurrentFrames
 from lightning_wavenet.tasks.frames import standardized
@@ -118,7 +118,7 @@ def test_logits_are_the_same_alone_padded_and_in_a_batch(frames):
     lengths = [40, 83, 66]
     together = batch_of(task, lengths)
     heard = task.hear(together, predict=True)
-    assert heard.frames.tolist() == [5, 11, 9]
+    assert heard.lengths.tolist() == [5, 11, 9]
     for row, length in enumerate(lengths):
         alone = task.hear(row_of(task, together, row, length), predict=True)
         count = length // FRAME
@@ -158,15 +158,15 @@ def test_the_loss_is_the_weighted_sum_of_what_each_is_by_itself(weights):
     if task.ctc_weight and task.blank:
         lengths = (batch.transcript >= 0).sum(1)
         log = heard.logits.log_softmax(-1).transpose(0, 1)
-        nats = F.ctc_loss(log, batch.transcript.clamp(min=0), heard.frames, lengths, blank=3, reduction="sum")
-        expected += task.ctc_weight * nats.item() / heard.frames.sum().item()
+        nats = F.ctc_loss(log, batch.transcript.clamp(min=0), heard.lengths, lengths, blank=3, reduction="sum")
+        expected += task.ctc_weight * nats.item() / heard.lengths.sum().item()
     elif task.ctc_weight:
         log = task.sum_scale * heard.logits.log_softmax(-1)
         nats = 0.0
-        for row, frames in enumerate(heard.frames.tolist()):
+        for row, frames in enumerate(heard.lengths.tolist()):
             said = batch.transcript[row][batch.transcript[row] >= 0]
             nats -= sum_of_divisions(log[row, :frames], said.tolist())
-        expected += task.ctc_weight * nats / task.sum_scale / heard.frames.sum().item()
+        expected += task.ctc_weight * nats / task.sum_scale / heard.lengths.sum().item()
     if task.sample_weight:
         expected += task.sample_weight * heard.nats[batch.target_mask[:, task.context :]].mean().item()
     assert task.training_step(batch, 0).item() == pytest.approx(expected, rel=1e-5)
@@ -235,11 +235,11 @@ def test_errors_are_counted_over_folded_phones_and_without_silences_that_nobody_
     assert task.scored_names() == ["aa", "sil"]
     batch = batch_of(task, [63])
     said = torch.tensor([[0, 1, 2, 3]])
-    decoded = [[(3, 0, 2), (1, 2, 4), (2, 4, 5), (1, 5, 9)]]
+    decoded = [(3, 0, 2), (1, 2, 4), (2, 4, 5), (1, 5, 9)]
 
     def measure(optional: list[bool]) -> float:
         task.measures["val"].errors.reset()
-        task.decode = lambda heard: [[type("S", (), {"phone": phone}) for phone, *_ in decoded[0]]]
+        task.decode = lambda logits: [Segment(*segment) for segment in decoded]
         task.validation_step(batch._replace(transcript=said, optional=torch.tensor([optional])), 0)
         return task.measures["val"].errors.compute().item()
 

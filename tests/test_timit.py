@@ -104,6 +104,18 @@ def test_a_sample_is_divided_between_speakers(tmp_path):
         module(tmp_path / "timit", Split(test_speakers=["nobody"])).setup()
 
 
+def test_named_speakers_go_where_they_are_sent_wherever_the_division_has_them(tmp_path):
+    split = Split(validation_speakers=["mzza0", "fabx0"], test_speakers=["fadg0"])
+    listing = module(write_timit(tmp_path / "corpus", speakers=50), split).listing()
+    found = {record.speaker: record.split for record in listing.records}
+    assert (found["mzza0"], found["fabx0"], found["fadg0"]) == ("validation", "validation", "test")
+    assert found["faax0"] == "train"
+    # One that nobody named and the standard division does not use is still not used.
+    assert "mzzb0" not in found
+    # A division of one's own lacks nothing.
+    assert not listing.problems
+
+
 def test_what_is_no_timit(tmp_path):
     with pytest.raises(CorpusError, match="is not a folder"):
         module(tmp_path / "none").listing()

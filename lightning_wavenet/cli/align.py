@@ -112,10 +112,10 @@ def align(
         stem.parent.mkdir(parents=True, exist_ok=True)
         phones = [(phone.start, phone.end, said.labels[phone.token]) for phone in aligned]
         tiers = {"words": _words(said, aligned), "phones": phones} if said.words else {"phones": phones}
-        write_textgrid(stem.with_suffix(".TextGrid"), len(waveform) / rate, tiers)
+        write_textgrid(stem.with_name(f"{stem.name}.TextGrid"), len(waveform) / rate, tiers)
         of_file = soundfile.info(paths[id]).samplerate
         in_file = [Phone(label, round(start * of_file), round(end * of_file)) for start, end, label in phones]
-        write_whole(stem.with_suffix(".phn"), partial(write_phones, phones=in_file))
+        write_whole(stem.with_name(f"{stem.name}.phn"), partial(write_phones, phones=in_file))
     if not checks:
         raise RequestError(f"all {len(too_short)} utterances are too short for their phones")
     found = report(checks) | {"too_short_for_their_phones": too_short}

@@ -98,6 +98,6 @@ class PrefixBeam:
 def between_blanks(phones: list[int], blank: int) -> list[Token]:
     """The tokens of CTC: blanks around phones, which may be left out unless they part equal ones."""
     tokens = [Token(blank, optional=True)]
-    for phone, following in zip(phones, [*phones[1:], None], strict=True):
+    for phone, following in zip(phones, [*phones[1:], None], strict=False):
         tokens += [Token(phone), Token(blank, optional=phone != following)]
     return tokens

@@ -48,7 +48,8 @@ def full_sum(scores: Tensor, frames: Tensor, tokens: Tensor, optional: Tensor, s
     ends = reached.gather(1, (last + 1) * shortest - 1)
     before = reached.gather(1, (last * shortest - 1).clamp(min=0))
     may_end_before = optional.gather(1, last) & (last > 0)
-    return torch.logaddexp(ends, torch.where(may_end_before, before, nowhere[:, :1])).squeeze(1)
+    total = torch.logaddexp(ends, torch.where(may_end_before, before, nowhere[:, :1])).squeeze(1)
+    return total.masked_fill(frames == 0, IMPOSSIBLE)
 
 
 def with_blanks(phones: Tensor, blank: int) -> tuple[Tensor, Tensor]:

@@ -40,7 +40,7 @@ class Heard(NamedTuple):
 
     logits: Tensor
     """float32 `[B, N, C]`: of the phones, and of the blank where there is one."""
-    frames: Tensor
+    lengths: Tensor
     """int64 `[B]`: how many of the N frames each clip has."""
     nats: Tensor | None
     """`[B, T]`: negative log-likelihood of every sample behind the context; None where it was not asked for."""
@@ -226,17 +226,17 @@ class RecognitionWaveNet(BaseTask):
         if predict:
             parameters = self.backbone.head(steps[self.context - self.backbone.receptive_field : -1])
             nats = self.backbone.distribution.nll(parameters, codes[:, self.context :].T).T
-        frames = batch.target_mask.sum(1) // self.frame
-        return Heard(self.read(self._pooled(steps), frames), frames, nats)
+        lengths = batch.target_mask.sum(1) // self.frame
+        return Heard(self.read(self._pooled(steps), lengths), lengths, nats)
 
     def pool(self, waveform: Tensor) -> Tensor:
         """Means of the rectified skip sum over the N whole frames behind `context` samples, `[B, N, skip_channels]`."""
         return self._pooled(self.backbone.features(self.backbone.distribution.encode(waveform)).transpose(0, 1))
 
-    def read(self, pooled: Tensor, frames: Tensor) -> Tensor:
-        """Logits `[B, N, C]` of clips of `frames` `[B]` from what was pooled of them `[B, N, skip_channels]`."""
-        entered = self.enter(standardized(pooled.float(), frames))
-        return self.classify(self.frames(entered, frames)).float()
+    def read(self, pooled: Tensor, lengths: Tensor) -> Tensor:
+        """Logits `[B, N, C]` of clips of `lengths` `[B]` (frames), from what `pool` makes of them."""
+        entered = self.enter(standardized(pooled.float(), lengths))
+        return self.classify(self.frames(entered, lengths)).float()
 
     def _pooled(self, steps: Tensor) -> Tensor:
         # Step j has heard sample j + R - 1 last.
@@ -249,14 +249,10 @@ class RecognitionWaveNet(BaseTask):
         """Log-probabilities `[..., C]` less prior_weight times the logarithm of the prior."""
         return logits.log_softmax(-1) - self.prior_weight * self.prior.clamp(min=1e-5).log()
 
-    def decode(self, heard: Heard) -> list[list[Segment]]:
-        """The phones of each clip of a batch, and their frames."""
+    def decode(self, logits: Tensor) -> list[Segment]:
+        """The phones of a clip, and their frames, from its logits or log-probabilities `[N, C]`."""
         decoder: Decoder = self.decoder or (BestPath() if self.blank else Viterbi())
-        scores = self.scores(heard.logits).cpu().numpy()
-        return [
-            decoder.decode(rows[:count], self.bigram, self.blank_index)
-            for rows, count in zip(scores, heard.frames.tolist(), strict=True)
-        ]
+        return decoder.decode(self.scores(logits).cpu().numpy(), self.bigram, self.blank_index)
 
     # Training and evaluation
 
@@ -272,7 +268,7 @@ class RecognitionWaveNet(BaseTask):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The weighted sum of the losses."""
         heard = self.hear(batch, predict=self.sample_weight > 0)
-        inside = torch.arange(heard.logits.shape[1], device=self.device) < heard.frames[:, None]
+        inside = torch.arange(heard.logits.shape[1], device=self.device) < heard.lengths[:, None]
         losses = {}
         if self.frame_weight:
             losses["frame"] = self.frame_weight, self._frame_loss(heard, batch)
@@ -320,10 +316,10 @@ class RecognitionWaveNet(BaseTask):
             tokens, optional = with_blanks(_without(tokens, optional), self.phones)
         scale = self.sum_scale * min(1.0, (self.global_step + 1) / (self.sum_warmup + 1))
         scores = scale * self.scores(heard.logits)
-        sums = full_sum(scores, heard.frames, tokens, optional, self.shortest) / scale
+        sums = full_sum(scores, heard.lengths, tokens, optional, self.shortest) / scale
         # Clips that are too short for their phones teach nothing.
         possible = sums > IMPOSSIBLE / 2
-        return -sums.masked_fill(~possible, 0.0).sum() / heard.frames[possible].sum().clamp(min=1)
+        return -sums.masked_fill(~possible, 0.0).sum() / heard.lengths[possible].sum().clamp(min=1)
 
     def _measure(self, stage: str, batch: Batch) -> None:
         assert batch.transcript is not None
@@ -334,10 +330,11 @@ class RecognitionWaveNet(BaseTask):
         heard = self.hear(batch, predict=self.sample_weight > 0)
         scored = self._scored()
         index = {name: place for place, name in enumerate(self.scored_names())}
-        for row, segments in enumerate(self.decode(heard)):
-            tokens, optional = batch.transcript[row], batch.optional[row]
+        for logits, length, tokens, optional in zip(
+            heard.logits, heard.lengths.tolist(), batch.transcript, batch.optional, strict=True
+        ):
             said = [scored[phone] for phone in tokens[(tokens >= 0) & ~optional].tolist()]
-            recognised = [scored[segment.phone] for segment in segments]
+            recognised = [scored[segment.phone] for segment in self.decode(logits[:length])]
             if optional.any():
                 recognised = [name for name in recognised if name != SILENCE]
             measures.errors.update(*([index[name] for name in side if name is not None] for side in (recognised, said)))
@@ -345,8 +342,8 @@ class RecognitionWaveNet(BaseTask):
         labels = self._labels(batch, heard.logits.shape[1]) if batch.phones is not None else None
         if labels is not None and (labels >= 0).any():
             known = labels >= 0
-            measures.frames.update((heard.logits.argmax(-1) == labels)[known].float())
-            figures["frame_accuracy"] = measures.frames
+            measures.accuracy.update((heard.logits.argmax(-1) == labels)[known].float())
+            figures["frame_accuracy"] = measures.accuracy
         if heard.nats is not None:
             measures.bits.update(heard.nats, batch.target_mask[:, self.context :])
             figures["bits"] = measures.bits
@@ -375,7 +372,7 @@ class _Measures(nn.Module):
     def __init__(self, phones: int) -> None:
         super().__init__()
         self.errors = PhoneErrorRate(phones)
-        self.frames = MeanMetric()
+        self.accuracy = MeanMetric()
         self.bits = BitsPerSample()
 
 
