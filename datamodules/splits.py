@@ -24,8 +24,8 @@ class Split:
     by: Literal["sentence", "speaker"] = "sentence"
     """What is divided: clips (all of a sentence that several speakers read stay together), or speakers."""
     validation_speakers: list[str] | None = None
-    """Speakers, such as [p225], that validate wherever the corpus itself puts them; with them go other readings of their
-    sentences, unless speakers are divided."""
+    """Speakers, such as [p225], that validate wherever the corpus itself puts them; with them go other readings of
+    their sentences, unless speakers are divided."""
     test_speakers: list[str] | None = None
     """Speakers that test, likewise."""
 

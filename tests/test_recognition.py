@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import copy
 
+import numpy as np
 import pytest
 import torch
 from nets import build
+from recordings import opened, write_clips
 from torch.nn import functional as F
 
+from datamodules import Crops
 from lightning_wavenet import blueprint
 from lightning_wavenet.batch import Batch
 from lightning_wavenet.decoding import BestPath, PrefixBeam, Segment, Viterbi
@@ -102,14 +105,28 @@ def test_every_channel_of_a_clip_gets_mean_0_and_deviation_1_and_0_beyond_it():
     assert not made[1, 6:].any()
 
 
-def test_labels_and_frames_begin_together():
+@pytest.mark.parametrize("impulse", [0, 13, 14, 30, 69])
+def test_a_click_is_heard_in_the_frame_that_the_corpus_labels_with_it(impulse, tmp_path):
+    clip = np.zeros(70, np.int16)
+    clip[impulse] = 20_000
+    write_clips(tmp_path / "corpus", [clip, clip])
+    first = impulse // FRAME * FRAME
+    spans = [(0, first, "sil"), (first, first + FRAME, "click"), (first + FRAME, 70, "sil")]
+    for number in range(2):
+        lines = [f"{start} {end} {label}\n" for start, end, label in spans if end > start]
+        (tmp_path / "corpus" / f"clip_{number:03d}.phn").write_text("".join(lines))
     task = recognizer()
-    batch = batch_of(task, [35])
-    labels = task._labels(batch, 5)
-    assert task.context % FRAME == 0
-    assert task.context >= task.backbone.receptive_field
-    assert labels.shape == (1, 5)
-    assert (labels >= 0).all()
+    data = opened(tmp_path / "corpus", Crops(samples=None, batch_size=2))
+    task.prepare(data)
+    batch = next(iter(data.train_dataloader()))
+    assert data.vocabulary.phones == ("click", "sil")
+    labels = task._labels(batch, 10)
+    assert labels.shape == (2, 10)
+    heard = task.pool(batch.waveform)
+    silent = task.pool(torch.zeros_like(batch.waveform))
+    changed = (heard != silent).any(-1)
+    # Causal steps hear the click no earlier than its frame, and some frames longer.
+    assert changed.long().argmax(1).tolist() == (labels == 0).long().argmax(1).tolist() == [impulse // FRAME] * 2
 
 
 @pytest.mark.parametrize("frames", [ConvolutionalFrames(6, 3, 5), RecurrentFrames(6, 2)], ids=["convolution", "lstm"])
