@@ -101,7 +101,7 @@ def test_validation_samples_and_loaded_checkpoints_are_the_average(fit, capsys):
     assert best["global_step"] == 8
     capsys.readouterr()
     main(["validate", "--config", "run/config.yaml", "--ckpt_path", "run/checkpoints/best.ckpt"])
-    assert f": {best['callbacks']['LastAndBest']['best_bits']:.4f} on the validation split" in capsys.readouterr().out
+    assert f": {best['callbacks']['LastAndBest']['best']:.4f} on the validation split" in capsys.readouterr().out
 
     def generated(weights: dict[str, torch.Tensor]) -> list[np.ndarray]:
         task = lw.load("run/checkpoints/last.ckpt")

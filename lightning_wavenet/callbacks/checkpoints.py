@@ -96,8 +96,9 @@ class LastAndBest(Checkpoint):
         """Writes the best checkpoint where this validation was, and the last one where it is due."""
         if trainer.sanity_checking or trainer.state.fn != "fit":
             return
-        assert isinstance(pl_module, BaseTask)
-        figure = trainer.callback_metrics.get(f"val/{pl_module.criterion}")
+        figure = None
+        if isinstance(pl_module, BaseTask):
+            figure = trainer.callback_metrics.get(f"val/{pl_module.criterion}")
         if figure is not None and not figure.isnan() and (self.best is None or figure.item() < self.best):
             self.best = figure.item()
             self._save(trainer, BEST)
