@@ -22,8 +22,12 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> BaseTask:
         device: Where the weights go.
 
     Raises:
-        RequestError: There is no such file, it is damaged, or it is no checkpoint of this project.
+        RequestError: There is no such file, it is damaged, or it is no checkpoint of this project; or no such device.
     """
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise RequestError(f"there is no device {str(device)!r} on this machine") from error
     checkpoint = read(path)
     task = blueprint.build(checkpoint[CHECKPOINT_KEY]["task"])
     if not isinstance(task, BaseTask):

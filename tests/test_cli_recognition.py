@@ -170,6 +170,7 @@ def test_what_does_not_fit_is_refused(tones, capsys):
     align = ["align", BEST, "--config", "tiny.yaml", "--out", "refused"]
     for command, why in (
         (["recognize", generating, "x.wav"], "SpeakerWaveNet, which recognises no phones"),
+        (["recognize", BEST, "x.wav", "--device", "cuda:77"], "no device 'cuda:77'"),
         (["generate", BEST, "--out", "clips"], "RecognitionWaveNet, which does not generate"),
         (["predict", "--config", "run/config.yaml", "--ckpt_path", BEST], "wavenet recognize"),
         ([*align, "--data.audio.sample_rate", "4000"], "trained at 2000 Hz"),

@@ -85,10 +85,6 @@ def generate(
         raise RequestError(f"{out} is a file; --out takes a folder")
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() and engine != "native" else "cpu"
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise RequestError(f"there is no device {device!r} on this machine") from error
     task = load(checkpoint, device)
     if not isinstance(task, GenerationTask):
         raise RequestError(f"{checkpoint} holds a {type(task).__name__}, which does not generate")
