@@ -72,8 +72,13 @@ def stopped(arguments: list[str]) -> int:
 
 
 def contents(run: str, name: str = "last") -> dict[str, Any]:
-    """All that training goes on from, and what the best was."""
+    """All that training goes on from, and what the best was.
+
+    Without Lightning's own count of epochs, which is one too many after some resumes: crops are drawn by that of the
+    loader (`ResumableLoader`), which stays.
+    """
     saved = torch.load(Path(run) / "checkpoints" / f"{name}.ckpt", weights_only=True)
+    del saved["loops"]["fit_loop"]["epoch_progress"]
     kept = {
         key: saved[key] for key in ("state_dict", "ema", "optimizer_states", "lr_schedulers", "global_step", "loops")
     }
