@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 from datamodules.base import AudioDataModule
-from datamodules.cache import Audio
-from datamodules.crops import Crops
 from datamodules.phone_times import read_phones
 from datamodules.records import Listing, Problem, Record, SplitName
-from datamodules.splits import Split
+from lightning_wavenet.audio import AUDIO_SUFFIXES
 from lightning_wavenet.errors import CorpusError, RequestError
 
-_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 _GROUPS = ("speaker", "label", "split", "validation", "test")
 _SPLITS: dict[str, SplitName] = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
 
@@ -26,19 +24,17 @@ class AudioFolderDataModule(AudioDataModule):
 
     Args:
         root: The folder.
-        audio: How recordings become waveforms.
-        split: How clips are divided that the pattern puts nowhere.
-        crops: What is cut out of the clips.
         pattern: Regular expression that is searched in the path of each file, relative to the root and with forward
             slashes; files in which it is not found are skipped. What its named groups match is the clip's speaker, its
             label, or its split (train, validation or val, test). Groups named validation and test put the file
             there if they take part in the match at all. Null takes every file and knows none of this.
+        options: As `AudioDataModule`.
     """
 
     name = "folder"
 
-    def __init__(self, root: Path, audio: Audio, split: Split, crops: Crops, pattern: str | None = None) -> None:
-        super().__init__(audio, split, crops)
+    def __init__(self, root: Path, pattern: str | None = None, **options: Any) -> None:
+        super().__init__(**options)
         self.root = Path(root).expanduser()
         self.pattern = pattern
         try:
@@ -57,9 +53,9 @@ class AudioFolderDataModule(AudioDataModule):
         if not self.root.is_dir():
             raise CorpusError(f"{self.root} is not a folder; set root to the folder with the recordings")
         paths = {path.relative_to(self.root).as_posix(): path for path in self.root.rglob("*")}
-        audio = sorted(name for name in paths if name.lower().endswith(_SUFFIXES) and not _is_hidden(name))
+        audio = sorted(name for name in paths if name.lower().endswith(AUDIO_SUFFIXES) and not _is_hidden(name))
         if not audio:
-            raise CorpusError(f"no audio in {self.root}: looked for {', '.join(_SUFFIXES)} in it and its folders")
+            raise CorpusError(f"no audio in {self.root}: looked for {', '.join(AUDIO_SUFFIXES)} in it and its folders")
         entries = [self._entry(name, paths[name]) for name in audio if paths[name].is_file()]
         records = tuple(entry for entry in entries if isinstance(entry, Record))
         problems = tuple(entry for entry in entries if isinstance(entry, Problem))

@@ -10,8 +10,8 @@ import torch
 import torchaudio
 from numpy.typing import NDArray
 
-from datamodules.records import Phone
 from lightning_wavenet.errors import RequestError
+from lightning_wavenet.phones import Phone
 
 _LOUDEST_NOISE_DB = 20.0
 """Below the clip."""

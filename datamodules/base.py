@@ -5,8 +5,11 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import chain, zip_longest
+from functools import partial
+from itertools import zip_longest
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,27 +18,35 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
-from datamodules.cache import Audio, Clips, open_cache
+from datamodules.cache import Audio, open_cache
+from datamodules.clips import Clips
 from datamodules.crops import (
     Crops,
     EvaluationWindows,
     Excerpt,
     Prompts,
-    Scissors,
+    Slicer,
     TrainingCrops,
     WholeClips,
     collate,
 )
 from datamodules.description import Description, by_reason, describe
+from datamodules.features import open_features
+from datamodules.fields import FIELDS, Field, Phones
 from datamodules.loaders import CropSampler, ResumableLoader, WindowSampler
+from datamodules.phone_times import ALIGNMENT_SUFFIXES, find_alignment
 from datamodules.records import Listing, Problem, SplitName
 from datamodules.splits import Split, divide
-from datamodules.transcripts import SPOKEN, Transcript, transcript
-from lightning_wavenet.batch import Batch
+from datamodules.transcripts import Transcript
+from lightning_wavenet import blueprint
+from lightning_wavenet.batch import Batch, Request
 from lightning_wavenet.errors import CorpusError, RequestError
+from lightning_wavenet.features import Extractor
 from lightning_wavenet.vocabulary import Vocabulary
 
 log = logging.getLogger(__name__)
+
+_SPLIT, _CROPS = Split(), Crops()
 
 
 class AudioDataModule(pl.LightningDataModule, ABC):
@@ -43,20 +54,51 @@ class AudioDataModule(pl.LightningDataModule, ABC):
 
     Attributes:
         name: Short name of the corpus, part of the names of files.
-        context: Samples of left context in front of what counts in the loss, for all batches but prompts. A task
-            sets it to what its model needs after `setup` and before it asks for a loader.
-        frame: Samples a phone label, for a task that recognises phones; None gives no phones.
+        fields: What is known of its clips; a corpus may add some of its own.
+        request: What the task asked for (`connect`).
+
+    Args:
+        audio: How recordings become waveforms.
+        split: How clips are divided that the corpus puts nowhere.
+        crops: What is cut out of the clips.
+        batch_size: Crops, or whole clips, in a batch, on each device.
+        num_workers: Processes that load batches, on each device; 0 loads in the training process. Crops do not depend
+            on it.
+        features: What makes the conditioning frames of the clips, one after another.
+        alignments: Folder of files that say when each phone is said, ID.phn, ID.TextGrid or ID.lab (HTS), such as
+            `wavenet align` writes, in place of what the corpus says.
     """
 
     name: str
+    fields: Sequence[Field] = FIELDS
 
-    def __init__(self, audio: Audio, split: Split, crops: Crops) -> None:
+    def __init__(
+        self,
+        audio: Audio,
+        split: Split = _SPLIT,
+        crops: Crops = _CROPS,
+        batch_size: int = 8,
+        num_workers: int = 0,
+        features: Sequence[Extractor] = (),
+        alignments: Path | None = None,
+    ) -> None:
         super().__init__()
+        if batch_size < 1 or num_workers < 0:
+            raise RequestError(
+                f"data.batch_size must be at least 1 and data.num_workers not negative, got {batch_size} and "
+                f"{num_workers}"
+            )
+        if len({feature.hop for feature in features}) > 1:
+            hops = ", ".join(f"{feature.name} {feature.hop}" for feature in features)
+            raise RequestError(f"the frames of all features must have one hop (samples), got {hops}")
         self.audio = audio
         self.split = split
         self.crops = crops
-        self.context = 0
-        self.frame: int | None = None
+        self.batch_size = batch_size
+        self.num_workers = num_workers
+        self.features = tuple(features)
+        self.alignments = None if alignments is None else Path(alignments).expanduser()
+        self.request = Request()
         self._clips: Clips | None = None
         self._problems: list[Problem] = []
 
@@ -69,14 +111,13 @@ class AudioDataModule(pl.LightningDataModule, ABC):
         """
 
     def prepare_data(self) -> None:
-        """Decode the corpus into its cache, unless that is done, and say what had to be skipped.
+        """Decode the corpus into its cache and extract its features, unless that is done, and say what was skipped.
 
         Raises:
             CorpusError: The corpus is not where, or what, it should be, or has nothing usable in it.
         """
-        listing = self.listing()
-        _, problems = open_cache(self.name, listing, self.audio)
-        for reason, ids in by_reason([*listing.problems, *problems]).items():
+        _, problems = self._open()
+        for reason, ids in by_reason(problems).items():
             some = ", ".join(ids[:3]) + (", ..." if len(ids) > 3 else "")
             log.warning("%s: skipped %s (%s): %s", self.name, f"{len(ids):,}", some, reason)
 
@@ -86,12 +127,42 @@ class AudioDataModule(pl.LightningDataModule, ABC):
         Raises:
             CorpusError: As in `prepare_data`; or the corpus is too small to be divided.
         """
-        if self._clips is not None:
-            return
-        listing = self.listing()
-        clips, problems = open_cache(self.name, listing, self.audio)
-        self._clips = replace(clips, splits=divide(clips.split_keys, clips.splits, self.split, clips.speakers))
-        self._problems = [*listing.problems, *problems]
+        if self._clips is None:
+            clips, self._problems = self._open()
+            divided = divide(clips.split_keys, clips.splits, self.split, clips.values("speaker"))
+            self._clips = replace(clips, splits=divided)
+
+    def connect(self, request: Request) -> None:
+        """Takes note, after `setup` and before a loader is asked for, of what batches must hold.
+
+        Raises:
+            RequestError: The corpus does not have that; the message says what to do.
+        """
+        unknown = request.fields - {field.name for field in self.fields}
+        if unknown:
+            raise RequestError(f"the task asks for {', '.join(sorted(unknown))}, which {self.name} does not know")
+        if "frames" in request.fields:
+            if not self.features:
+                raise RequestError("the task is conditioned on frames: say with data.features what makes them")
+            if request.hop != self.features[0].hop:
+                raise RequestError(
+                    f"the net takes frames of {request.hop} samples, and data.features have a hop of "
+                    f"{self.features[0].hop}: set both to the same number"
+                )
+            if self.crops.augmentation:
+                raise RequestError("crops.augmentation alters recordings, but not their frames: leave one of them out")
+        if request.phone_times and not self._timed():
+            raise RequestError(
+                "the corpus does not say when its phones are spoken, which frame_weight needs: set data.alignments to "
+                "a folder that wavenet align wrote, or model.frame_weight to 0 and model.ctc_weight to 1"
+            )
+        if self.crops.samples is not None and self.crops.samples < request.hop and not request.whole_clips:
+            raise RequestError(
+                f"crops.samples is {self.crops.samples}, but must be at least a frame, which has {request.hop} samples"
+            )
+        if self.crops.augmentation and not (request.whole_clips or self.crops.samples is None):
+            raise RequestError("crops.augmentation is for whole clips: set crops.samples to null")
+        self.request = request
 
     @property
     def clips(self) -> Clips:
@@ -103,43 +174,51 @@ class AudioDataModule(pl.LightningDataModule, ABC):
     @property
     def vocabulary(self) -> Vocabulary:
         """Names behind the indices of a batch, of all splits together, after `setup`."""
-        speakers, labels = set(self.clips.speakers) - {""}, set(self.clips.labels) - {""}
+        names = {field.name: self.clips.names(field.name) for field in self.fields if field.named}
+        names.pop("transcript", None)  # Its names are those of the phones.
         return Vocabulary(
             self.audio.sample_rate,
-            speakers=tuple(sorted(speakers)),
-            labels=tuple(sorted(labels)),
-            tags=tuple(sorted(set(chain(*self.clips.tags)))),
-            phones=() if self.frame is None else self.phone_names(),
+            speakers=names.pop("speaker", ()),
+            labels=names.pop("label", ()),
+            tags=names.pop("tags", ()),
+            phones=names.pop("phones", ()),
+            hop=self.features[0].hop if self.features else None,
+            frame_channels=sum(feature.channels for feature in self.features),
+            features=tuple(blueprint.describe(feature) | {"version": feature.version} for feature in self.features),
+            others=names,
         )
 
-    def phone_names(self) -> tuple[str, ...]:
-        """The phones of the corpus: those that have times, or else those of English texts and silence."""
-        timed = {phone.label for phones in self.clips.phones for phone in phones}
-        return tuple(sorted(timed)) or SPOKEN
+    @property
+    def train_ids(self) -> list[str]:
+        """Ids of the clips that are trained on, after `setup` and `connect`."""
+        return [self.clips.ids[clip] for clip in self.clips_of("train")]
 
     def clips_of(self, split: SplitName) -> NDArray[np.int64]:
-        """Indices into `clips` of those in a split, in the order of the corpus, after `setup`.
+        """Indices into `clips` of those in a split, in the order of the corpus, after `setup` and `connect`.
 
-        Where phones are asked for, clips are left out that have neither phones nor text, or no phones where others have
-        some, or that are shorter than a frame.
+        Clips are left out of which a field is not known that was asked for: where phones are, those that have neither
+        phones nor text, or no phones where others have some, or that are shorter than a frame.
         """
         chosen = np.array(self.clips.splits) == split
-        if self.frame is not None:
-            timed = np.array([bool(phones) for phones in self.clips.phones])
-            chosen &= timed if timed.any() else np.array([bool(text) for text in self.clips.texts])
-            chosen &= self.clips.frames >= self.frame
+        for field in self.fields:
+            if field.name in self.request.fields:
+                chosen &= field.known(self.clips)
+        if "phones" in self.request.fields:
+            chosen &= self.clips.lengths >= self.request.hop
         return np.flatnonzero(chosen)
 
-    def transcript(self, clip: int) -> Transcript:
-        """The phones of a clip in their order, after `setup` and where phones are asked for."""
-        return transcript(self.clips.phones[clip], self.clips.texts[clip], self.phone_names())
+    def transcripts(self, split: SplitName) -> Iterator[Transcript]:
+        """The phones of each clip of a split in their order, after `setup` and `connect`."""
+        return (self.clips.value("transcript", clip) for clip in self.clips_of(split))
 
     def describe(self) -> Description:
         """The corpus in numbers, after `setup`."""
-        return describe(self.name, self.audio.sample_rate, self.clips, self._problems)
+        return describe(self.name, self.clips, self._problems)
+
+    # Loaders
 
     def train_dataloader(self) -> ResumableLoader:
-        """Crops `[B, context + samples]`, or whole clips padded to the longest of a batch, resumable in mid-epoch.
+        """Crops `[B, history + samples]`, or whole clips padded to the longest of a batch, resumable in mid-epoch.
 
         All batches are full, unless there are too few crops in an epoch for a single one.
 
@@ -148,33 +227,34 @@ class AudioDataModule(pl.LightningDataModule, ABC):
         """
         chosen = self.clips_of("train")
         if not len(chosen):
-            raise CorpusError(f"{self.name} has no clips to train on{_with_phones(self.frame)}")
-        scissors, seed = self._scissors(chosen, self.context), self.crops.seed
+            raise CorpusError(f"{self.name} has no clips to train on{self._with_phones()}")
+        slicer, seed = self._slicer(chosen), self.crops.seed
         crops = (
-            WholeClips(scissors, augmentation=self.crops.augmentation, seed=seed)
-            if self.crops.samples is None
-            else TrainingCrops(scissors, self.crops.samples, seed)
+            WholeClips(slicer, augmentation=self.crops.augmentation, seed=seed)
+            if self.samples is None
+            else TrainingCrops(slicer, self.samples, seed)
         )
         sampler = CropSampler(crops, *self._rank_of_ranks())
-        drop_last = len(sampler) >= self.crops.batch_size
-        loader = ResumableLoader(crops, sampler=sampler, drop_last=drop_last, **self._loading())
+        drop_last = len(sampler) >= self.batch_size
+        loader = ResumableLoader(crops, sampler=sampler, drop_last=drop_last, **self._loading(slicer))
         if self.trainer is not None:
             limit = self.trainer.limit_train_batches
             loader.epoch_batches = min(limit, len(loader)) if isinstance(limit, int) else int(limit * len(loader))
         return loader
 
     def val_dataloader(self) -> DataLoader[Excerpt]:
-        """Windows `[B, context + evaluation_samples]` that cover the validation split."""
-        return self._evaluation_loader("validation")
+        """Windows `[B, history + evaluation_samples]` that cover the validation split, or some of them."""
+        return self._evaluation_loader("validation", self.crops.validation_windows)
 
     def test_dataloader(self) -> DataLoader[Excerpt]:
-        """Windows `[B, context + evaluation_samples]` that cover the test split."""
-        return self._evaluation_loader("test")
+        """Windows `[B, history + evaluation_samples]` that cover the test split."""
+        return self._evaluation_loader("test", None)
 
     def predict_dataloader(self) -> DataLoader[Excerpt]:
-        """Whole clips of the test split, one a batch, chosen as in `prompts` and dealt out to the processes in turn."""
-        prompts = Prompts(self._scissors(self._round_robin("test")[: self.crops.prompts], context=0))
-        return DataLoader(prompts, batch_size=1, sampler=self._in_turn(prompts, "test prompts"), collate_fn=collate)
+        """Whole clips of the test split, chosen as in `prompts` and dealt out to the processes in turn."""
+        slicer = self._slicer(self._round_robin("test")[: self.crops.prompts], from_start=True)
+        prompts = Prompts(slicer)
+        return DataLoader(prompts, sampler=self._in_turn(prompts, "test prompts"), **self._loading(slicer))
 
     def prompts(self, count: int, samples: int, split: SplitName = "validation") -> Batch:
         """The same clips every time, from their beginnings, taken from all speakers in turn.
@@ -190,14 +270,20 @@ class AudioDataModule(pl.LightningDataModule, ABC):
         chosen = self._round_robin(split)[:count]
         if not len(chosen):
             raise CorpusError(f"{self.name} has no {split} clips to take prompts from; raise split.{split}")
-        prompts = Prompts(self._scissors(chosen, context=0), samples)
-        return collate([prompts[index] for index in range(len(prompts))])
+        slicer = self._slicer(chosen, from_start=True)
+        prompts = Prompts(slicer, samples)
+        return collate([prompts[index] for index in range(len(prompts))], slicer.fields)
 
-    def _evaluation_loader(self, split: SplitName) -> DataLoader[Excerpt]:
-        scissors, limit = self._scissors(self.clips_of(split), self.context), self.crops.evaluation_windows
-        samples = self.crops.evaluation_samples or self.crops.samples
-        windows = WholeClips(scissors, limit) if samples is None else EvaluationWindows(scissors, samples, limit)
-        return DataLoader(windows, sampler=self._in_turn(windows, f"{split} windows"), **self._loading())
+    @property
+    def samples(self) -> int | None:
+        """Samples in a training crop; None for whole clips."""
+        return None if self.request.whole_clips else self.crops.samples
+
+    def _evaluation_loader(self, split: SplitName, limit: int | None) -> DataLoader[Excerpt]:
+        slicer = self._slicer(self.clips_of(split))
+        samples = None if self.samples is None else self.crops.evaluation_samples or self.samples
+        windows = WholeClips(slicer, limit) if samples is None else EvaluationWindows(slicer, samples, limit)
+        return DataLoader(windows, sampler=self._in_turn(windows, f"{split} windows"), **self._loading(slicer))
 
     def _in_turn(self, pieces: EvaluationWindows | WholeClips | Prompts, name: str) -> WindowSampler:
         rank, ranks = self._rank_of_ranks()
@@ -206,19 +292,23 @@ class AudioDataModule(pl.LightningDataModule, ABC):
             raise RequestError(f"{len(pieces)} {name} are too few for {ranks} processes; use fewer of them")
         return WindowSampler(pieces, rank, ranks)
 
-    def _loading(self) -> dict[str, Any]:
+    def _loading(self, slicer: Slicer) -> dict[str, Any]:
         return {
-            "batch_size": self.crops.batch_size,
-            "collate_fn": collate,
-            "num_workers": self.crops.workers,
-            "persistent_workers": self.crops.workers > 0,
+            "batch_size": self.batch_size,
+            "collate_fn": partial(collate, fields=slicer.fields),
+            "num_workers": self.num_workers,
+            "persistent_workers": self.num_workers > 0,
             "pin_memory": torch.cuda.is_available(),
             # One of its own, because iterating would draw from the global one.
             "generator": torch.Generator(),
         }
 
-    def _scissors(self, chosen: NDArray[np.int64], context: int) -> Scissors:
-        return Scissors(self.clips, chosen, self.vocabulary, context, self.frame)
+    def _slicer(self, chosen: NDArray[np.int64], from_start: bool = False) -> Slicer:
+        request = self.request
+        if from_start:  # Prompts, of which their description tells the text.
+            text = {"text"} & {field.name for field in self.fields}
+            request = replace(request, fields=request.fields | text, history=0, left_frames=0)
+        return Slicer(self.clips, chosen, self.vocabulary, request)
 
     def _rank_of_ranks(self) -> tuple[int, int]:
         return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
@@ -226,10 +316,35 @@ class AudioDataModule(pl.LightningDataModule, ABC):
     def _round_robin(self, split: SplitName) -> NDArray[np.int64]:
         by_speaker = defaultdict(list)
         for clip in self.clips_of(split):
-            by_speaker[self.clips.speakers[clip]].append(clip)
+            by_speaker[self.clips.value("speaker", clip)].append(clip)
         turns = zip_longest(*(by_speaker[name] for name in sorted(by_speaker)))
         return np.array([clip for turn in turns for clip in turn if clip is not None], np.int64)
 
+    def _timed(self) -> bool:
+        phones = self.clips.fields["phones"]
+        return isinstance(phones, Phones) and bool(phones.timed(self.clips).any())
 
-def _with_phones(frame: int | None) -> str:
-    return "" if frame is None else ": none of the training split has phones or a text"
+    def _with_phones(self) -> str:
+        return ": none of the training split has phones or a text" if "phones" in self.request.fields else ""
+
+    # Cache
+
+    def _open(self) -> tuple[Clips, list[Problem]]:
+        listing = self.listing() if self.alignments is None else self._aligned(self.listing(), self.alignments)
+        clips, problems = open_cache(self.name, listing, self.audio, self.fields)
+        clips.features = tuple(open_features(self.name, clips, extractor) for extractor in self.features)
+        return clips, [*listing.problems, *problems]
+
+    def _aligned(self, listing: Listing, folder: Path) -> Listing:
+        """The listing with the alignments of a folder in place of its own phones."""
+        if not folder.is_dir():
+            raise RequestError(f"data.alignments is {folder}, which is not a folder")
+        records = [
+            replace(record, phones=(), phone_rate=None, alignment=find_alignment(folder, record.id))
+            for record in listing.records
+        ]
+        without = [Problem(record.id, f"no alignment in {folder}") for record in records if record.alignment is None]
+        if len(without) == len(records):
+            names = " or ".join(f"ID{suffix}" for suffix in ALIGNMENT_SUFFIXES)
+            raise RequestError(f"{folder} has an alignment of none of {len(records):,} clips: looked for {names}")
+        return replace(listing, records=tuple(records), problems=(*listing.problems, *without))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,8 +12,6 @@ import soundfile as sf
 import torch
 import torchaudio
 from numpy.typing import NDArray
-
-from datamodules.records import Phone
 
 FULL_SCALE = 32768
 """What 1.0 is in PCM16."""
@@ -40,18 +37,10 @@ class Recording(NamedTuple):
 
     pcm: NDArray[np.int16]
     """`[T]`."""
-    scale: float
-    """Samples here a sample of the file."""
+    rate: int
+    """Of the file (Hz)."""
     first: int
     """Where the clip begins, in samples of the whole file as resampled."""
-
-    def place(self, phones: Iterable[Phone]) -> list[Phone]:
-        """Phones of the file, in samples of the clip; what was cut off has none."""
-        placed = []
-        for label, start, end in phones:
-            times = (min(max(round(at * self.scale) - self.first, 0), len(self.pcm)) for at in (start, end))
-            placed.append(Phone(label, *times))
-        return [phone for phone in placed if phone.end > phone.start]
 
 
 def decode(path: Path, sample_rate: int, trim_silence_db: float | None = None) -> Recording:
@@ -76,7 +65,7 @@ def decode(path: Path, sample_rate: int, trim_silence_db: float | None = None) -
     if not pcm.any():
         raise DecodingError("digital silence all through")
     kept = slice(0, None) if trim_silence_db is None else sounding(pcm, sample_rate, trim_silence_db)
-    return Recording(pcm[kept], sample_rate / rate, kept.start)
+    return Recording(pcm[kept], rate, kept.start or 0)
 
 
 def sounding(pcm: NDArray[np.int16], sample_rate: int, threshold_db: float) -> slice:

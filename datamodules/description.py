@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from datamodules.cache import Clips
+from datamodules.clips import Clips
 from datamodules.records import SPLITS, Problem, SplitName
 
 
@@ -61,29 +61,30 @@ class Description:
     skipped: Mapping[str, tuple[str, ...]]
 
 
-def describe(corpus: str, sample_rate: int, clips: Clips, problems: Iterable[Problem]) -> Description:
+def describe(corpus: str, clips: Clips, problems: Iterable[Problem]) -> Description:
     """Count and measure a corpus.
 
     Args:
         corpus: Its short name.
-        sample_rate: Rate of the clips (Hz).
         clips: Its usable clips, divided.
         problems: What was skipped.
     """
-    hours = clips.frames / sample_rate / 3600
+    seconds = clips.lengths / clips.sample_rate
+    hours = seconds / 3600
 
     def amount(chosen: NDArray[np.bool_]) -> Amount:
         return Amount(int(chosen.sum()), float(hours[chosen].sum()))
 
-    splits, speakers, labels = np.array(clips.splits), np.array(clips.speakers), np.array(clips.labels)
+    splits = np.array(clips.splits)
+    speakers, labels = (np.array(clips.values(name)) for name in ("speaker", "label"))
     return Description(
         corpus=corpus,
-        sample_rate=sample_rate,
+        sample_rate=clips.sample_rate,
         total=amount(np.ones(len(clips), np.bool_)),
         splits={name: amount(splits == name) for name in SPLITS},
         speakers={str(name): amount(speakers == name) for name in np.unique(speakers) if name},
         labels={str(name): amount(labels == name) for name in np.unique(labels) if name},
-        seconds=_spread(clips.frames / sample_rate),
+        seconds=_spread(seconds),
         peak=_spread(20 * np.log10(clips.peaks)),
         rms=_spread(20 * np.log10(clips.rms)),
         skipped=by_reason(problems),

@@ -20,8 +20,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from datamodules.records import Phone
 from lightning_wavenet.errors import RequestError
+from lightning_wavenet.phones import Phone
 
 PAUSE = "_"
 """Label of a pause, and of the silence before and after an utterance."""

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 from datamodules.base import AudioDataModule
-from datamodules.cache import Audio
-from datamodules.crops import Crops
 from datamodules.records import Listing, Problem, Record, SplitName
-from datamodules.splits import Split
 from lightning_wavenet.errors import CorpusError
 
 _CLIPS = 13_100
@@ -27,15 +25,13 @@ class LJSpeechDataModule(AudioDataModule):
 
     Args:
         root: The corpus folder, the one with metadata.csv in it, or its parent.
-        audio: How recordings become waveforms.
-        split: How clips of a small copy are divided.
-        crops: What is cut out of the clips.
+        options: As `AudioDataModule`.
     """
 
     name = "ljspeech"
 
-    def __init__(self, root: Path, audio: Audio, split: Split, crops: Crops) -> None:
-        super().__init__(audio, split, crops)
+    def __init__(self, root: Path, **options: Any) -> None:
+        super().__init__(**options)
         self.root = Path(root).expanduser()
 
     def listing(self) -> Listing:

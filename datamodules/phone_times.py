@@ -1,15 +1,47 @@
-"""Files that say which phone is spoken when, as TIMIT writes them: first sample, one past the last, label."""
+"""Files that say which phone is spoken when: TIMIT's `.phn`, Praat's TextGrid, HTS's `.lab`."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from datamodules.records import Phone
+from lightning_wavenet.audio import clip_stem
+from lightning_wavenet.phones import SILENCE, Phone
+from lightning_wavenet.textgrid import read_tier
+
+ALIGNMENT_SUFFIXES = (".phn", ".TextGrid", ".lab")
+"""The first of these that an utterance has is taken."""
+
+_HTS_RATE = 10_000_000
+_TEXTGRID_RATE = 1_000_000
+
+
+def find_alignment(folder: Path, id: str) -> Path | None:
+    """The alignment of an utterance in a folder, if there is one."""
+    stem = folder / clip_stem(id)
+    candidates = (stem.with_name(stem.name + suffix) for suffix in ALIGNMENT_SUFFIXES)
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def read_alignment(path: Path) -> tuple[tuple[Phone, ...], int | None]:
+    """The phones of a file, and in how many parts of a second their times are; None: in samples of the recording.
+
+    Raises:
+        ValueError: The file is not what its suffix says; the message has the line or the reason.
+    """
+    if path.suffix == ".phn":
+        return read_phones(path), None
+    if path.suffix == ".lab":
+        return _in_order(_read_lab(path)), _HTS_RATE
+    phones = []
+    for start, end, label in read_tier(path, "phones"):
+        phones.append(Phone(label or SILENCE, round(start * _TEXTGRID_RATE), round(end * _TEXTGRID_RATE)))
+    return _in_order(phones), _TEXTGRID_RATE
 
 
 def read_phones(path: Path) -> tuple[Phone, ...]:
-    """The phones of a `.phn` file.
+    """The phones of a `.phn` file: a line each with first sample, one past the last, label.
 
     Raises:
         ValueError: A line is not of that form, or the phones are not in order; the message has the line's number.
@@ -22,15 +54,33 @@ def read_phones(path: Path) -> tuple[Phone, ...]:
                 phones.append(Phone(label, int(start), int(end)))
             except ValueError:
                 raise ValueError(f"line {number} is not 'START END PHONE'") from None
-    before = 0
-    for number, phone in enumerate(phones, 1):
-        if not before <= phone.start < phone.end:
-            line = f"{phone.start} {phone.end} {phone.label}"
-            raise ValueError(f"phone {number} ({line}) does not follow the one before it")
-        before = phone.end
-    return tuple(phones)
+    return _in_order(phones)
 
 
 def write_phones(path: Path, phones: Iterable[Phone]) -> None:
     """Writes a `.phn` file."""
     path.write_text("".join(f"{start} {end} {label}\n" for label, start, end in phones))
+
+
+def _read_lab(path: Path) -> list[Phone]:
+    """A line each with start, end (100 ns) and a label, of which a full-context one is the phone between - and +."""
+    phones = []
+    for number, line in enumerate(path.read_text("utf-8", "replace").splitlines(), 1):
+        if line.strip():
+            parts = line.split()
+            if len(parts) < 3 or not (parts[0].isdecimal() and parts[1].isdecimal()):
+                raise ValueError(f"line {number} is not 'START END LABEL'")
+            context = re.search(r"-(.+?)\+", parts[2])
+            phones.append(Phone(context[1] if context else parts[2], int(parts[0]), int(parts[1])))
+    return phones
+
+
+def _in_order(phones: Iterable[Phone]) -> tuple[Phone, ...]:
+    before = 0
+    phones = tuple(phones)
+    for number, phone in enumerate(phones, 1):
+        if not before <= phone.start < phone.end:
+            line = f"{phone.start} {phone.end} {phone.label}"
+            raise ValueError(f"phone {number} ({line}) does not follow the one before it")
+        before = phone.end
+    return phones

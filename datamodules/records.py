@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, NamedTuple, get_args
+from typing import Any, Literal, get_args
+
+from lightning_wavenet.phones import Phone
 
 SplitName = Literal["train", "validation", "test"]
 SPLITS: tuple[SplitName, ...] = get_args(SplitName)
-
-
-class Phone(NamedTuple):
-    """A phone and where it stands in the audio."""
-
-    label: str
-    start: int
-    """First sample."""
-    end: int
-    """One past the last sample."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +26,10 @@ class Record:
         label: A class given to the clip, such as the digit that is spoken.
         tags: Names of what holds of the clip, such as instruments.
         split_key: What must stay within one split, such as a sentence that several speakers read. Empty: the id.
-        phones: What is said when, in samples of the file and in order; empty where the corpus does not say.
+        phones: What is said when, in order; empty where the corpus does not say.
+        phone_rate: In how many parts of a second the times of phones are; None: in samples of the file.
+        alignment: A file that says what is said when, in place of `phones` (`read_alignment`).
+        others: Values of fields that a corpus defines itself.
     """
 
     id: str
@@ -45,6 +41,9 @@ class Record:
     tags: tuple[str, ...] = ()
     split_key: str = ""
     phones: tuple[Phone, ...] = ()
+    phone_rate: int | None = None
+    alignment: Path | None = None
+    others: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

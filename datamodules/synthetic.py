@@ -26,9 +26,9 @@ from torchaudio.functional import resample
 
 from datamodules.espeak import PAUSE, Espeak, Voice
 from datamodules.phone_times import write_phones
-from datamodules.records import Phone
 from datamodules.sentences import sentences
 from lightning_wavenet.errors import RequestError
+from lightning_wavenet.phones import Phone
 
 Source = Literal["speech", "tones"]
 

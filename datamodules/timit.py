@@ -5,16 +5,16 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from datamodules.base import AudioDataModule
-from datamodules.cache import Audio
-from datamodules.crops import Crops
+from datamodules.fields import Phones
 from datamodules.phone_times import read_phones
-from datamodules.records import Listing, Phone, Problem, Record, SplitName
-from datamodules.splits import Split
+from datamodules.records import Listing, Problem, Record, SplitName
 from lightning_wavenet.errors import CorpusError
-from lightning_wavenet.phones import TIMIT_61, PhoneSet, fold, fold_all
+from lightning_wavenet.phones import TIMIT_61, Phone, PhoneSet, fold, fold_all
 
 _DEVELOPMENT = frozenset(
     """
@@ -48,25 +48,19 @@ class TIMITDataModule(AudioDataModule):
 
     Args:
         root: The corpus folder, the one with TRAIN and TEST or with folders such as dr1-fvmh0 in it, or one above.
-        audio: How recordings become waveforms.
-        split: How speakers are divided where the corpus does not say; a fraction of the speakers.
-        crops: What is cut out of the clips.
         phone_set: 61 phones as transcribed, or folded to 48 or 39; the glottal stop is no phone in the smaller sets.
+        options: As `AudioDataModule`; `split` divides speakers, where the corpus does not say.
     """
 
     name = "timit"
 
-    def __init__(
-        self,
-        root: Path,
-        audio: Audio,
-        split: Split,
-        crops: Crops,
-        phone_set: PhoneSet = 61,
-    ) -> None:
-        super().__init__(audio, split, crops)
+    def __init__(self, root: Path, phone_set: PhoneSet = 61, **options: Any) -> None:
+        super().__init__(**options)
         self.root = Path(root).expanduser()
         self.phone_set = phone_set
+        # All phones of the set, whether or not they occur in this copy.
+        phones = Phones(sorted(set(fold_all(TIMIT_61, phone_set))), partial(fold, size=phone_set))
+        self.fields = tuple(phones if field.name == phones.name else field for field in self.fields)
 
     def listing(self) -> Listing:
         """All utterances that are used; what the standard division lacks is a problem of its own.
@@ -119,10 +113,6 @@ class TIMITDataModule(AudioDataModule):
                     split_key=speaker,
                     phones=self._folded(phones),
                 )
-
-    def phone_names(self) -> tuple[str, ...]:
-        """Those of the phone set, whether or not all of them occur in this copy."""
-        return tuple(sorted(set(fold_all(TIMIT_61, self.phone_set))))
 
     def _folded(self, phones: tuple[Phone, ...]) -> tuple[Phone, ...]:
         folded = [(fold(phone.label, self.phone_set), phone) for phone in phones]

@@ -7,13 +7,10 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from datamodules.base import AudioDataModule
-from datamodules.cache import Audio
-from datamodules.crops import Crops
 from datamodules.records import Listing, Problem, Record
-from datamodules.splits import Split
 from lightning_wavenet.errors import CorpusError, RequestError
 
 _SHARED_PROMPTS = range(1, 25)
@@ -42,11 +39,9 @@ class VCTKDataModule(AudioDataModule):
 
     Args:
         root: The corpus folder, the one with txt and wav48 or wav48_silence_trimmed in it, or its parent.
-        audio: How recordings become waveforms.
-        split: How sentences are divided.
-        crops: What is cut out of the clips.
         mic: Which of the two recordings of release 0.92 to take. p280 and p315 have no mic2.
         speakers: Take these speakers only, such as [p225, p226]; null takes all.
+        options: As `AudioDataModule`.
     """
 
     name = "vctk"
@@ -54,13 +49,11 @@ class VCTKDataModule(AudioDataModule):
     def __init__(
         self,
         root: Path,
-        audio: Audio,
-        split: Split,
-        crops: Crops,
         mic: Literal["mic1", "mic2"] = "mic1",
         speakers: list[str] | None = None,
+        **options: Any,
     ) -> None:
-        super().__init__(audio, split, crops)
+        super().__init__(**options)
         self.root = Path(root).expanduser()
         self.mic = mic
         self.speakers = speakers

@@ -1,7 +1,8 @@
 """Reproduce the experiments of the WaveNet paper (arXiv 1609.03499) with PyTorch Lightning.
 
->>> import lightning_wavenet
->>> task = lightning_wavenet.load("runs/demo/checkpoints/best.ckpt")
+>>> import lightning_wavenet as lw
+>>> clips = lw.load("runs/demo/checkpoints/best.ckpt").generate(seconds=2)
+>>> clips[0].save("clip.wav")
 """
 
 from __future__ import annotations
@@ -11,13 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lightning_wavenet.backbone import WaveNet
+    from lightning_wavenet.batch import Batch, Request
     from lightning_wavenet.checkpoint import load
     from lightning_wavenet.sampling import Sampler, Stream
 
 __version__ = "0.1.0"
-__all__ = ["Sampler", "Stream", "WaveNet", "__version__", "load"]
+__all__ = ["Batch", "Request", "Sampler", "Stream", "WaveNet", "__version__", "load"]
 
 _HOMES = {
+    "Batch": "lightning_wavenet.batch",
+    "Request": "lightning_wavenet.batch",
     "WaveNet": "lightning_wavenet.backbone",
     "Sampler": "lightning_wavenet.sampling",
     "Stream": "lightning_wavenet.sampling",

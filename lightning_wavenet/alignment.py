@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from lightning_wavenet.models import TimedPhone
 from lightning_wavenet.phones import SILENCE
-from lightning_wavenet.transcription import TimedPhone
 
 _SILENCES = {SILENCE, "h#", "pau", "_"}
 _LONGEST_SECONDS = 0.5

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,19 @@ from torch import Tensor
 from torchaudio.functional import resample
 
 from lightning_wavenet.errors import RequestError
-from lightning_wavenet.files import write_whole
+from lightning_wavenet.files import write_atomically, write_text
+
+AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
+"""Of the recordings that are looked for."""
+
+CLIP_SUFFIXES = (".wav", ".png", ".json")
+"""Of the files of a clip."""
+
+
+def clip_stem(id: str) -> PurePosixPath:
+    """The id of an utterance without the suffix of a recording: where its files go in a folder."""
+    path = PurePosixPath(id)
+    return path.with_suffix("") if path.suffix.lower() in AUDIO_SUFFIXES else path
 
 
 def read_audio(path: str | Path, sample_rate: int) -> Tensor:
@@ -35,25 +47,23 @@ def read_audio(path: str | Path, sample_rate: int) -> Tensor:
     return resample(waveform, rate, sample_rate).clamp(-1.0, 1.0)
 
 
-def write_clip(stem: Path, waveform: Tensor, sample_rate: int, made: Mapping[str, Any] | None = None) -> Path:
-    """Writes `stem`.wav, `stem`.png and, where it is said how the clip was made, `stem`.json.
+def write_clip(stem: Path, waveform: Tensor, sample_rate: int, description: Mapping[str, Any]) -> Path:
+    """Writes `stem`.png, `stem`.json and, last, `stem`.wav.
 
     Args:
         stem: Path without a suffix; its folder is made.
         waveform: float `[T]` in [-1, 1].
         sample_rate: In Hz.
-        made: How the clip was made.
+        description: What is known of the clip.
 
     Returns:
         The wav's path.
     """
-    stem.parent.mkdir(parents=True, exist_ok=True)
     samples = (waveform.detach().cpu().float().clamp(-1.0, 1.0).numpy() * 32767.0).round().astype(np.int16)
-    wav, png, text = (stem.with_name(f"{stem.name}{suffix}") for suffix in (".wav", ".png", ".json"))
-    write_whole(png, lambda path: draw_spectrogram(path, samples / 32768.0, sample_rate, stem.name))
-    if made is not None:
-        write_whole(text, lambda path: path.write_text(json.dumps(made, indent=2) + "\n"))
-    write_whole(wav, lambda path: soundfile.write(path, samples, sample_rate, subtype="PCM_16", format="WAV"))
+    wav, png, text = (stem.with_name(f"{stem.name}{suffix}") for suffix in CLIP_SUFFIXES)
+    write_atomically(png, lambda path: draw_spectrogram(path, samples / 32768.0, sample_rate, stem.name))
+    write_text(text, json.dumps(description, indent=2) + "\n")
+    write_atomically(wav, lambda path: soundfile.write(path, samples, sample_rate, subtype="PCM_16", format="WAV"))
     return wav
 
 

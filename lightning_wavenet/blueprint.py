@@ -10,6 +10,8 @@ from __future__ import annotations
 import importlib
 import inspect
 import sys
+from collections.abc import Container
+from pathlib import PurePath
 from typing import Any
 
 from torch import nn
@@ -19,25 +21,29 @@ from lightning_wavenet.errors import RequestError
 PACKAGE = __name__.partition(".")[0]
 
 
-def describe(module: object) -> dict[str, Any]:
+def describe(module: object, leave_out: Container[str] = ()) -> dict[str, Any]:
     """Class path and constructor arguments of a module, nested modules included.
 
     Functions among the arguments (an optimizer, say) are what only training needs and are left out.
+
+    Args:
+        module: A module, or another object that keeps its constructor arguments.
+        leave_out: Names of arguments that `build` will be given.
     """
     cls = type(module)
-    arguments = {name: getattr(module, name) for name in inspect.signature(cls).parameters}
+    arguments = {name: getattr(module, name) for name in _parameters(cls)}
     return {
         "class_path": f"{cls.__module__}.{cls.__qualname__}",
         "init_args": {
             name: _plain(value)
             for name, value in arguments.items()
-            if isinstance(value, nn.Module) or not callable(value)
+            if name not in leave_out and (isinstance(value, nn.Module) or not callable(value))
         },
     }
 
 
-def build(blueprint: dict[str, Any]) -> Any:
-    """The inverse of `describe`.
+def build(blueprint: dict[str, Any], **given: Any) -> Any:
+    """The inverse of `describe`, with the arguments that were left out.
 
     Nothing but classes is ever called: those of this project, and modules of torch's kind that the program has
     already imported, so that a checkpoint cannot run code of its choice.
@@ -55,11 +61,23 @@ def build(blueprint: dict[str, Any]) -> Any:
     except (ImportError, AttributeError) as error:
         raise RequestError(f"this version has no {path}, which the checkpoint needs") from error
     if not isinstance(cls, type) or cls.__module__ != module_name or not (ours or issubclass(cls, nn.Module)):
-        raise RequestError(f"the checkpoint asks for {path}, which is no module that a task is made of")
+        raise RequestError(f"the checkpoint asks for {path}, which is no module that a model is made of")
     try:
-        return cls(**{name: _built(value) for name, value in blueprint["init_args"].items()})
+        return cls(**{name: _built(value) for name, value in blueprint["init_args"].items()}, **given)
     except (TypeError, ValueError) as error:
         raise RequestError(f"this version cannot rebuild {path}: {error}") from error
+
+
+def _parameters(cls: type) -> list[str]:
+    """Names of a class's constructor arguments, with those that it passes on to its base class as **options."""
+    names: dict[str, None] = {}
+    for base in cls.__mro__:
+        if "__init__" in vars(base):
+            own = list(inspect.signature(base.__init__).parameters.values())[1:]  # type: ignore[misc]
+            names |= {one.name: None for one in own if one.kind not in (one.VAR_KEYWORD, one.VAR_POSITIONAL)}
+            if not any(one.kind is one.VAR_KEYWORD for one in own):
+                break
+    return list(names)
 
 
 def _plain(value: Any) -> Any:
@@ -67,7 +85,9 @@ def _plain(value: Any) -> Any:
         return value
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
-    return describe(value)
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    return str(value) if isinstance(value, PurePath) else describe(value)
 
 
 def _built(value: Any) -> Any:

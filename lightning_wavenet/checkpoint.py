@@ -1,4 +1,4 @@
-"""One loader for every task's checkpoint."""
+"""Checkpoints: what they hold beside the weights, and the model of one."""
 
 from __future__ import annotations
 
@@ -10,32 +10,47 @@ import torch
 
 from lightning_wavenet import blueprint
 from lightning_wavenet.errors import RequestError
-from lightning_wavenet.tasks.base import CHECKPOINT_KEY, BaseTask
+from lightning_wavenet.machine import find_device
+from lightning_wavenet.models import Model
 from lightning_wavenet.vocabulary import Vocabulary
 
+CHECKPOINT_KEY = "lightning_wavenet"
+"""Where a checkpoint keeps what this project adds to it."""
 
-def load(path: str | Path, device: str | torch.device = "cpu") -> BaseTask:
-    """The task of a checkpoint, with its weights and vocabulary, ready to generate.
+_PREFIX = "model."
+"""Of the model's weights among those of its task."""
+
+
+def described(model: Model) -> dict[str, Any]:
+    """What is needed to rebuild a model, in plain values."""
+    return {
+        "model": blueprint.describe(model, leave_out=("vocabulary",)),
+        "vocabulary": model.vocabulary.to_plain(),
+    }
+
+
+def load(path: str | Path, device: str | torch.device = "auto") -> Model:
+    """The model of a checkpoint, with its weights and vocabulary, ready to be used. Nothing in the file is executed.
 
     Args:
         path: A file that `wavenet fit` wrote.
-        device: Where the weights go.
+        device: Where the weights go: "cpu", "cuda", "cuda:1", ...; "auto" takes a GPU where there is one.
 
     Raises:
         RequestError: There is no such file, it is damaged, or it is no checkpoint of this project; or no such device.
     """
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise RequestError(f"there is no device {str(device)!r} on this machine") from error
+    device = find_device(device)
     checkpoint = read(path)
-    task = blueprint.build(checkpoint[CHECKPOINT_KEY]["task"])
-    if not isinstance(task, BaseTask):
-        raise RequestError(f"{path} holds a {type(task).__name__}, which is no task")
-    task.load_state_dict(checkpoint["state_dict"])
-    if checkpoint[CHECKPOINT_KEY]["vocabulary"] is not None:
-        task.vocabulary = Vocabulary.from_plain(checkpoint[CHECKPOINT_KEY]["vocabulary"])
-    return task.to(device).eval()
+    saved = checkpoint[CHECKPOINT_KEY]
+    model = blueprint.build(saved["model"], vocabulary=Vocabulary.from_plain(saved["vocabulary"]))
+    if not isinstance(model, Model):
+        raise RequestError(f"{path} holds a {type(model).__name__}, which is no model")
+    weights = checkpoint["state_dict"]
+    model.load_state_dict(
+        {name.removeprefix(_PREFIX): value for name, value in weights.items() if name.startswith(_PREFIX)}
+    )
+    model.checkpoint, model.step = Path(path), checkpoint.get("global_step")
+    return model.to(device).eval()
 
 
 def read(path: str | Path) -> dict[str, Any]:
@@ -54,6 +69,86 @@ def read(path: str | Path) -> dict[str, Any]:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch.load promises no kind of error for a file that it cannot read.
         raise RequestError(f"{path} is no checkpoint, or a damaged one") from error
-    if not isinstance(checkpoint, dict) or CHECKPOINT_KEY not in checkpoint:
+    if not isinstance(checkpoint, dict):
         raise RequestError(f"{path} is not a checkpoint that wavenet fit wrote")
+    check_format(checkpoint, str(path))
     return checkpoint
+
+
+def check_format(checkpoint: dict[str, Any], origin: str) -> None:
+    """Refuses what is no checkpoint of this version.
+
+    Raises:
+        RequestError: It is none; the message begins with `origin`.
+    """
+    if CHECKPOINT_KEY not in checkpoint:
+        raise RequestError(f"{origin} is not a checkpoint that wavenet fit wrote")
+    if "model" not in checkpoint[CHECKPOINT_KEY]:
+        raise RequestError(
+            f"{origin} was written by an early version, before checkpoints held a model of their own: train it again"
+        )
+
+
+@torch.no_grad()
+def take_weights(model: Model, path: str | Path) -> str:
+    """Gives a model the weights of a checkpoint, as far as they fit; those of names (speakers, phones) by name.
+
+    Args:
+        model: Gets them, in place.
+        path: The checkpoint.
+
+    Returns:
+        What was taken and what is new, in a sentence.
+
+    Raises:
+        RequestError: The checkpoint cannot be read, or nothing of it fits.
+    """
+    source = load(path, "cpu")
+    given, own = source.state_dict(), model.state_dict()
+    given_axes, own_axes = source.named_axes(), model.named_axes()
+    taken, new = 0, []
+    names: dict[str, bool] = {}
+    for name, weight in own.items():
+        if name in own_axes and name in given_axes:
+            ours, theirs = own_axes[name], given_axes[name]
+            free = [axis for axis, known in enumerate(ours) if known is None]
+            if len(ours) == len(theirs) and all(weight.shape[axis] == given[name].shape[axis] for axis in free):
+                taken += _take_named(weight, given[name], ours, theirs, names)
+                continue
+        named = name in own_axes or name in given_axes
+        if name in given and given[name].shape == weight.shape and not named:
+            weight.copy_(given[name])
+            taken += 1
+        else:
+            shape = f" (there {list(given[name].shape)}, here {list(weight.shape)})" if name in given else ""
+            new.append(f"{name}{shape}")
+    if not taken:
+        raise RequestError(f"no weight of {path} fits this model: {new[0]}")
+    told = [f"{taken} of {len(own)} tensors of {path} taken"]
+    if names:
+        for word, which in (("taken", True), ("new", False)):
+            chosen = [name for name, known in names.items() if known is which]
+            if chosen:
+                told.append(f"{word} by name: {_some(chosen)}")
+    if new:
+        told.append(f"new: {_some(new)}")
+    return "; ".join(told)
+
+
+def _take_named(
+    weight: torch.Tensor, given: torch.Tensor, ours: tuple[Any, ...], theirs: tuple[Any, ...], names: dict[str, bool]
+) -> bool:
+    """Copies the entries of names that both have along the one axis that has names; notes which those are."""
+    (axis,) = (axis for axis, known in enumerate(ours) if known is not None)
+    places = {name: place for place, name in enumerate(theirs[axis] or ())}
+    found = False
+    for place, name in enumerate(ours[axis]):
+        names[name] = name in places
+        if name in places:
+            weight.select(axis, place).copy_(given.select(axis, places[name]))
+            found = True
+    return found
+
+
+def _some(names: list[str]) -> str:
+    return f"{len(names)} ({', '.join(names[:5])}{', ...' if len(names) > 5 else ''})"

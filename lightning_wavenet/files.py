@@ -1,17 +1,67 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and that replace others only where that was asked for."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from lightning_wavenet.errors import RequestError
 
-def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Has a file written beside its place and then moved there, so that one that exists is a whole one."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
+
+def refuse_existing(paths: Iterable[Path], overwrite: bool, option: str = "--out") -> None:
+    """Looks before any work is done whether its results would replace something.
+
+    Args:
+        paths: Files that are to be written; of a folder, whether there is anything in it.
+        overwrite: Whether they may replace others.
+        option: Which option names them, for the message.
+
+    Raises:
+        RequestError: One of them exists, and must not be replaced; or is a folder where a file is to be.
+    """
+    for path in paths:
+        if path.is_dir():
+            if any(path.iterdir()) and not overwrite:
+                raise RequestError(f"{path} has files in it: choose another {option}, or say --overwrite")
+        elif path.exists() and not overwrite:
+            raise RequestError(f"{path} exists: choose another {option}, or say --overwrite")
+
+
+def need_folder(path: Path, option: str = "--out") -> None:
+    """Looks whether files can be written below a path.
+
+    Raises:
+        RequestError: It is a file, or lies in one.
+    """
+    for folder in (path, *path.parents):
+        if folder.exists():
+            if not folder.is_dir():
+                raise RequestError(f"{folder} is a file and no folder: choose another {option}")
+            return
+
+
+def write_atomically(path: Path, write: Callable[[Path], object], keep: Path | None = None) -> None:
+    """Has a file written beside its place and moved there when it is whole and on the disk; makes its folder.
+
+    Args:
+        path: The file.
+        write: Writes it, to the path that it is given.
+        keep: Where a file goes that is replaced; None: nowhere.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         write(partial)
+        with partial.open("rb+") as file:
+            os.fsync(file.fileno())
+        if keep is not None and path.exists():
+            path.replace(keep)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a text file atomically, in UTF-8."""
+    write_atomically(path, lambda partial: partial.write_text(text, "utf-8"))

@@ -1,4 +1,4 @@
-"""The phones of TIMIT, and the smaller sets that they are folded to for training and scoring.
+"""Phones with their times; those of TIMIT, and the smaller sets that they are folded to for training and scoring.
 
 61 labels are transcribed, 48 are usually trained on and 39 are scored (Lee and Hon, 1989, "Speaker-independent phone
 recognition using hidden Markov models"; the tables of Kaldi and SpeechBrain are the same). The glottal stop `q` is
@@ -8,7 +8,18 @@ deleted.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import Literal, NamedTuple
+
+
+class Phone(NamedTuple):
+    """A phone and where it stands in the audio."""
+
+    label: str
+    start: int
+    """First sample."""
+    end: int
+    """One past the last sample."""
+
 
 TIMIT_61: tuple[str, ...] = tuple(
     """

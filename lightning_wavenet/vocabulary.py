@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from lightning_wavenet.errors import RequestError
+
+_OF_FIELD: dict[str, tuple[str, ...]] = {
+    "speaker": ("speakers",),
+    "label": ("labels",),
+    "tags": ("tags",),
+    "phones": ("phones",),
+    "transcript": ("phones",),
+    "frames": ("hop", "frame_channels", "features"),
+    "text": (),
+}
+"""The parts of a vocabulary that fields of a `Batch` are indices into, or are described by."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +31,9 @@ class Vocabulary:
         tags: Tag names in the order of `Batch.tags`.
         phones: Phone names in the order of `Batch.phones`.
         hop: Samples a conditioning frame, or None where the corpus gives no frames.
+        frame_channels: F: channels of `Batch.frames`.
+        features: What frames consist of: class and options of each extractor.
+        others: Names behind fields that a corpus defines itself, by the field's name.
     """
 
     sample_rate: int
@@ -28,6 +42,52 @@ class Vocabulary:
     tags: tuple[str, ...] = ()
     phones: tuple[str, ...] = ()
     hop: int | None = None
+    frame_channels: int = 0
+    features: tuple[dict[str, Any], ...] = ()
+    others: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def names_of(self, field: str) -> tuple[str, ...]:
+        """The names behind a field of a batch; empty for one without names."""
+        if field not in _OF_FIELD:
+            return self.others.get(field, ())
+        parts = [getattr(self, part) for part in _OF_FIELD[field][:1]]
+        return parts[0] if parts and isinstance(parts[0], tuple) else ()
+
+    def difference(self, other: Vocabulary, fields: Iterable[str]) -> str | None:
+        """The first part in which two vocabularies differ, of those that some fields of a batch depend on."""
+        parts = {part for name in fields for part in _OF_FIELD.get(name, (name,))}
+        ours, theirs = self.to_plain(), other.to_plain()
+        for part in ("sample_rate", *sorted(parts)):
+            mine, their = (plain[part] if part in plain else plain["others"].get(part) for plain in (ours, theirs))
+            if mine != their:
+                return part
+        return None
+
+    def must_match(self, other: Vocabulary, fields: Iterable[str], origin: str) -> None:
+        """Refuses a vocabulary that differs from this one, a model's, in what some fields of a batch depend on.
+
+        Args:
+            other: The vocabulary.
+            fields: Which the model uses.
+            origin: Whose it is, for the message: "the corpus".
+
+        Raises:
+            RequestError: It does differ; the message says in what.
+        """
+        part = self.difference(other, fields)
+        if part is None:
+            return
+        mine, theirs = (known.others.get(part, getattr(known, part, ())) for known in (self, other))
+        if not isinstance(mine, tuple) or part == "features":
+            raise RequestError(f"the model has {part} {mine}, but {origin} has {theirs}")
+        only_mine, only_theirs = (
+            ", ".join([name for name in one if name not in another][:10]) or "none"
+            for one, another in ((mine, theirs), (theirs, mine))
+        )
+        raise RequestError(
+            f"the model and {origin} have different {part} ({len(mine)} and {len(theirs)}): only the model has "
+            f"{only_mine}, only {origin} {only_theirs}"
+        )
 
     def speaker_index(self, name: str) -> int:
         """Index of a speaker.
@@ -43,8 +103,9 @@ class Vocabulary:
         raise RequestError(f"unknown speaker {name!r}; this model knows {len(self.speakers)}: {known}")
 
     def to_plain(self) -> dict[str, Any]:
-        """Lists, numbers and strings only, so that a checkpoint holds no pickled class of this project."""
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+        """Lists, dictionaries, numbers and strings only, so that a checkpoint holds no pickled class."""
+        plain = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
+        return plain | {"others": {name: list(names) for name, names in self.others.items()}}
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> Vocabulary:
@@ -52,4 +113,5 @@ class Vocabulary:
         values: dict[str, Any] = {
             key: tuple(value) if isinstance(value, list) else value for key, value in plain.items()
         }
-        return cls(**values)
+        others = {name: tuple(names) for name, names in plain.get("others", {}).items()}
+        return cls(**values | {"others": others})

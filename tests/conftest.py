@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+
+# Sums depend on the number of threads, so all processes have one: this one, and those that tests start. Nets this small
+# are slower on several, and tests run side by side.
+os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"
 
 import pytest
 import torch
 
-# Nets this small are slower on several threads, and tests run side by side.
 torch.set_num_threads(1)
 
 REAL = Path(__file__).parents[2] / "shared" / "data"
+
+
+def pytest_collection_modifyitems(items):
+    if not os.environ.get("CI"):
+        for item in items:
+            if item.get_closest_marker("slow") is not None:
+                item.add_marker(pytest.mark.skip(reason="slow: runs where CI is set"))
 
 
 @pytest.fixture(autouse=True)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
+import pytorch_lightning as pl
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -11,6 +14,8 @@ from torch.nn import functional as F
 from lightning_wavenet.backbone import RepeatUpsampling, TransposedUpsampling, WaveNet
 from lightning_wavenet.sampling import Stream, native
 from lightning_wavenet.sampling.session import local_condition
+from lightning_wavenet.tasks import BaseTask
+from lightning_wavenet.vocabulary import Vocabulary
 
 needs_native = pytest.mark.skipif(isinstance(native.load(), str), reason=f"no native engine: {native.load()}")
 
@@ -51,6 +56,17 @@ def build(kind: str = "plain", seed: int = 0, **changes: object) -> WaveNet:
         # Sharper than a fresh net, whose logits are so flat that mistakes in them would hardly change a draw.
         net.head[-1].weight.mul_(8)
     return net.eval()
+
+
+def set_up(task: BaseTask, vocabulary: Vocabulary, stage: str = "test") -> None:
+    """Sets a task up for a corpus of which nothing but the vocabulary is known."""
+    trainer = pl.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False)
+    trainer.datamodule = SimpleNamespace(vocabulary=vocabulary, train_ids=(), connect=lambda request: None)
+    task.trainer = trainer
+    try:
+        task.setup(stage)
+    finally:
+        task.trainer = None
 
 
 def stream_for(net: WaveNet, samples: int, seed: int = 0, prime: int | None = None) -> Stream:

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile as sf
 from numpy.typing import NDArray
 
 from datamodules import Audio, AudioFolderDataModule, Crops, Split
+from lightning_wavenet.batch import Request
 
 RATE = 8000
 
@@ -26,13 +28,24 @@ def write_clips(root: Path, clips: Sequence[NDArray[np.int16]], name: str = "cli
         sf.write(root / name.format(index), clip, RATE, subtype="PCM_16")
 
 
-def opened(root: Path, crops: Crops, split: Split | None = None, pattern: str | None = None) -> AudioFolderDataModule:
-    """A folder as a DataModule after setup, with its cache beside it; all of it to train on unless said otherwise."""
+def opened(
+    root: Path,
+    crops: Crops,
+    split: Split | None = None,
+    pattern: str | None = None,
+    request: Request | None = None,
+    **options: Any,
+) -> AudioFolderDataModule:
+    """A folder as a DataModule after setup, with its cache beside it; all of it to train on unless said otherwise.
+
+    Batches have audio alone unless a request says otherwise.
+    """
     split = split or Split(validation=0, test=0)
     audio = Audio(RATE, cache_dir=root.parent / "cache")
-    data = AudioFolderDataModule(root, audio, split, crops, pattern)
+    data = AudioFolderDataModule(root, pattern, audio=audio, split=split, crops=crops, **options)
     data.prepare_data()
     data.setup()
+    data.connect(request or Request())
     return data
 
 

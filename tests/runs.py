@@ -13,16 +13,12 @@ seed_everything: 3
 model:
   class_path: lightning_wavenet.tasks.SpeakerWaveNet
   init_args:
-    speakers: 3
     backbone:
-      class_path: lightning_wavenet.backbone.WaveNet
-      init_args:
-        dilations: 1..4 x2
-        residual_channels: 8
-        gate_channels: 8
-        skip_channels: 8
-        head_channels: 8
-        global_channels: 3
+      dilations: 1..4 x2
+      residual_channels: 8
+      gate_channels: 8
+      skip_channels: 8
+      head_channels: 8
     optimizer:
       class_path: torch.optim.Adam
       init_args:
@@ -42,10 +38,10 @@ data:
     split:
       validation: 0.2
       test: 0.2
+    batch_size: 4
     crops:
       samples: 500
-      batch_size: 4
-      evaluation_windows: 8
+      validation_windows: 8
 trainer:
   accelerator: cpu
   max_steps: 14

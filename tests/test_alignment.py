@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from lightning_wavenet.alignment import Check, check, report
-from lightning_wavenet.transcription import TimedPhone
+from lightning_wavenet.models import TimedPhone
 
 RATE = 1_000
 

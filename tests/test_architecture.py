@@ -7,18 +7,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 FLOORS = [
-    {"lightning_wavenet.errors", "lightning_wavenet.cpp", "lightning_wavenet.files"},
-    {"lightning_wavenet.backbone"},
-    {
-        f"lightning_wavenet.{name}"
-        for name in ("audio", "batch", "blueprint", "memory", "phones", "schedules", "text", "textgrid", "vocabulary")
-    },
-    {"lightning_wavenet.sampling", "lightning_wavenet.decoding"},
-    {"lightning_wavenet.metrics", "datamodules"},
+    {f"lightning_wavenet.{name}" for name in ("cpp", "errors")},
+    {f"lightning_wavenet.{name}" for name in ("backbone", "files", "machine", "memory", "phones", "schedules")},
+    {f"lightning_wavenet.{name}" for name in ("audio", "batch", "blueprint", "text", "textgrid", "vocabulary")},
+    {f"lightning_wavenet.{name}" for name in ("decoding", "features", "metrics", "sampling")},
+    {"lightning_wavenet.models", "datamodules"},
+    {f"lightning_wavenet.{name}" for name in ("alignment", "checkpoint")},
     {"lightning_wavenet.tasks"},
-    {"lightning_wavenet.checkpoint", "lightning_wavenet.callbacks", "lightning_wavenet.benchmarks"},
-    {"lightning_wavenet.transcription"},
-    {"lightning_wavenet.alignment"},
+    {f"lightning_wavenet.{name}" for name in ("benchmarks", "callbacks")},
     {"lightning_wavenet.cli"},
 ]
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from speech import Speech, Utterance
 
 from datamodules import Crops, Phone
 from datamodules.augmentation import Augmentation
+from lightning_wavenet.batch import Request
 from lightning_wavenet.errors import RequestError
 
 RATE = 8_000
@@ -171,7 +174,11 @@ def test_options_out_of_range(options, message):
         Augmentation(**options)
 
 
-def test_crops_are_not_altered():
+def test_crops_are_not_altered(tmp_path):
+    crops = Crops(samples=100, augmentation=Augmentation(masks=1))
     with pytest.raises(RequestError, match=r"whole clips: set crops\.samples to null"):
-        Crops(samples=100, augmentation=Augmentation(masks=1))
-    assert Crops(samples=None, augmentation=Augmentation(masks=1)).augmentation.masks == 1
+        Speech(tmp_path, [Utterance(300)], crops)
+    # Whether clips stay whole is for the configuration or for the task to say.
+    Speech(tmp_path, [Utterance(300)], replace(crops, samples=None))
+    data = Speech(tmp_path, [Utterance(300)], crops, request=Request(whole_clips=True))
+    assert data.train_dataloader().dataset.augmentation.masks == 1

@@ -71,7 +71,7 @@ def test_every_parameter_gets_a_gradient():
     for kind in KINDS:
         net = build(kind)
         waveform = torch.rand(2, net.receptive_field + 50) - 0.5
-        frames = -(-waveform.shape[1] // net.upsampling.hop) if net.upsampling else 0
+        frames = net.upsampling.context_frames - (-waveform.shape[1] // net.upsampling.hop) if net.upsampling else 0
         conditions = Conditions(
             torch.randn(2, net.global_channels) if net.global_channels else None,
             torch.randn(2, 3, frames) if net.upsampling else None,
@@ -101,7 +101,8 @@ def test_fresh_net_predicts_almost_uniformly():
 def test_nll_of_a_batch_is_that_of_its_clips():
     net = build("global and local").double()
     waveform = torch.rand(3, 100).double() - 0.5
-    conditions = Conditions(torch.randn(3, 2).double(), torch.randn(3, 3, 10).double())
+    frames = net.upsampling.context_frames + 10
+    conditions = Conditions(torch.randn(3, 2).double(), torch.randn(3, 3, frames).double())
     together = net.nll(waveform, conditions)
     for row in range(3):
         alone = net.nll(waveform[row : row + 1], Conditions(*(c[row : row + 1] for c in conditions)))
@@ -135,18 +136,31 @@ def test_impulse_in_a_frame_changes_samples_from_its_own_on(upsampling):
 @pytest.mark.parametrize("kind", ["local, transposed", "local, repeated", "global and local"])
 def test_impulse_in_a_frame_changes_likelihoods_from_its_own_samples_on(kind):
     net = build(kind).double()
-    hop, field = net.upsampling.hop, net.receptive_field
+    hop, field, before = net.upsampling.hop, net.receptive_field, net.upsampling.context_frames
     samples = 8 * hop
     assert samples > field + 2 * hop
     waveform = torch.rand(1, samples).double() - 0.5
     vector = torch.randn(1, net.global_channels).double() if net.global_channels else None
-    frames = torch.randn(1, 3, 8).double()
+    frames = torch.randn(1, 3, before + 8).double()
     base = net.nll(waveform, Conditions(vector, frames))
     for frame in range(-(-field // hop), 8):
         changed = frames.clone()
-        changed[:, :, frame] += 1
+        changed[:, :, before + frame] += 1
         differs = (net.nll(waveform, Conditions(vector, changed)) != base)[0].nonzero().flatten()
         assert differs[0].item() + field == frame * hop
+
+
+@pytest.mark.parametrize("kind", ["local, transposed", "local, repeated", "global and local"])
+def test_a_window_has_the_likelihood_that_it_has_within_its_clip(kind):
+    net = build(kind).double()
+    hop, before = net.upsampling.hop, net.upsampling.context_frames
+    waveform = torch.rand(1, 8 * hop).double() - 0.5
+    vector = torch.randn(1, net.global_channels).double() if net.global_channels else None
+    frames = torch.randn(1, 3, before + 8).double()
+    whole = net.nll(waveform, Conditions(vector, frames))
+    for first in range(1, 5):
+        window = net.nll(waveform[:, first * hop :], Conditions(vector, frames[:, :, first:]))
+        torch.testing.assert_close(window, whole[:, first * hop :])
 
 
 @pytest.mark.parametrize("beyond", [1, 2, 3])

@@ -58,10 +58,12 @@ def test_the_loader_is_measured_in_samples_that_count(tmp_path):
 
 
 def test_benchmark_train_refuses_what_cannot_be(tmp_path, capsys):
+    (tmp_path / "file").touch()
     for options, message in (
         (["--crop", "0"], "positive"),
         (["--json", str(tmp_path)], "is a folder"),
-        (["--json", str(tmp_path / "missing" / "rows.json")], "does not exist"),
+        (["--json", str(tmp_path / "file" / "rows.json")], "file is a file"),
+        (["--json", str(tmp_path / "file")], "file exists: choose another --json, or say --overwrite"),
     ):
         with pytest.raises(SystemExit) as stopped:
             main(["benchmark", "train", *options])
@@ -69,9 +71,10 @@ def test_benchmark_train_refuses_what_cannot_be(tmp_path, capsys):
         assert message in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_benchmark_train_writes_a_row_a_form(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("lightning_wavenet.benchmarks.training.cases", lambda *arguments: cases(*arguments)[::8])
-    file = tmp_path / "rows.json"
+    file = tmp_path / "new" / "rows.json"
     options = ["--crop", "200", "--threads", "1", "--seconds", "0.1", "--rounds", "2", "--json", str(file)]
     main(["benchmark", "train", *options])
     rows = json.loads(file.read_text())

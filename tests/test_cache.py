@@ -5,6 +5,7 @@ import struct
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +14,21 @@ import soundfile as sf
 from recordings import RATE, ramps, write_clips
 
 from datamodules import cache
-from datamodules.cache import Audio, open_cache
+from datamodules.cache import Audio
+from datamodules.clips import Clips
 from datamodules.decoding import DecodingError, decode
-from datamodules.records import Listing, Record
+from datamodules.fields import FIELDS
+from datamodules.records import Listing, Problem, Record
 from lightning_wavenet.errors import CorpusError, RequestError
+from lightning_wavenet.phones import Phone
 
 
 def listing_of(root: Path) -> Listing:
     return Listing(root, tuple(Record(path.name, path) for path in sorted(root.iterdir())))
+
+
+def open_cache(name: str, listing: Listing, audio: Audio) -> tuple[Clips, list[Problem]]:
+    return cache.open_cache(name, listing, audio, FIELDS)
 
 
 def tone(frequency: float, rate: int, seconds: float = 1.0, amplitude: float = 0.5) -> np.ndarray:
@@ -180,10 +188,10 @@ class TestCache:
             assert problems[0].reason == "empty file"
             expected = [index for index in range(200) if index not in (7, 150)]
             assert held.ids == [f"clip_{index:03d}.wav" for index in expected]
-            assert held.frames.tolist() == [len(clips[index]) for index in expected]
+            assert held.lengths.tolist() == [len(clips[index]) for index in expected]
             for clip, index in enumerate(expected):
-                np.testing.assert_array_equal(held.read(clip, 0, 10_000), clips[index])
-                np.testing.assert_array_equal(held.read(clip, 5, 11), clips[index][5:11])
+                np.testing.assert_array_equal(held.pcm(clip, 0, 10_000), clips[index])
+                np.testing.assert_array_equal(held.pcm(clip, 5, 11), clips[index][5:11])
 
     def test_holds_what_a_record_knows_and_levels(self, tmp_path: Path) -> None:
         root = tmp_path / "corpus"
@@ -191,8 +199,9 @@ class TestCache:
         one = Record("1", root / "clip_000.wav", "test", "ann", "Hi!", "7", ("loud", "slow"), "hi")
         listing = Listing(root, (one, Record("2", root / "clip_001.wav")))
         held, _ = open_cache("x", listing, Audio(RATE, cache_dir=tmp_path / "cache"))
-        assert (held.splits, held.speakers, held.texts) == (["test", None], ["ann", ""], ["Hi!", ""])
-        assert (held.labels, held.tags, held.split_keys) == (["7", ""], [["loud", "slow"], []], ["hi", "2"])
+        assert (held.splits, held.split_keys) == (["test", None], ["hi", "2"])
+        assert (held.values("speaker"), held.values("text")) == (["ann", ""], ["Hi!", ""])
+        assert (held.values("label"), held.values("tags")) == (["7", ""], [["loud", "slow"], []])
         assert held.peaks.tolist() == [0.5, 1.0]
         assert held.rms.tolist() == [0.5, 0.5]
 
@@ -218,19 +227,95 @@ class TestCache:
         assert decodings() == 2
         write_clips(root, ramps([1, 1, 700]))
         assert decodings() == 3
-        texts = Listing(root, tuple(Record(r.id, r.path, text="new") for r in listing_of(root).records))
-        assert decodings(listing=texts) == 3
         (root / "clip_002.wav").unlink()
         assert decodings() == 2
         moved = root.rename(tmp_path / "moved")
         assert decodings(listing=listing_of(moved)) == 0
-        monkeypatch.setattr(cache, "CACHE_VERSION", cache.CACHE_VERSION + 1)
+        monkeypatch.setattr(cache, "LABELS_VERSION", cache.LABELS_VERSION + 1)
+        assert decodings(listing=listing_of(moved)) == 0
+        monkeypatch.setattr(cache, "AUDIO_VERSION", cache.AUDIO_VERSION + 1)
         assert decodings(listing=listing_of(moved)) == 2
+
+    @pytest.mark.parametrize(
+        ("name", "one", "other"),
+        [
+            ("text", "hi", "ho"),
+            ("phones", (Phone("a", 0, 50),), (Phone("b", 0, 50),)),
+            ("phones", (Phone("a", 0, 50),), (Phone("a", 0, 49),)),
+            ("phone_rate", RATE, RATE // 2),
+            ("speaker", "ann", "bo"),
+            ("label", "7", "8"),
+            ("tags", ("loud",), ("loud", "slow")),
+        ],
+    )
+    def test_other_labels_arrive_and_decode_nothing(
+        self, tmp_path: Path, decoded: list[str], name: str, one: object, other: object
+    ) -> None:
+        root = tmp_path / "corpus"
+        write_clips(root, ramps([200, 300]))
+        audio = Audio(RATE, cache_dir=tmp_path / "cache")
+        field = "phones" if name == "phone_rate" else name
+
+        def held(value: object) -> Clips:
+            options = {"phones": (Phone("a", 0, 50),), name: value}
+            records = listing_of(root).records
+            labelled = Record(records[1].id, records[1].path, **options)
+            return open_cache("x", Listing(root, (records[0], labelled)), audio)[0]
+
+        first = held(one)
+        assert len(decoded) == 2
+        second, again = held(other), held(one)
+        assert len(decoded) == 2
+        assert first.audio_key == second.audio_key == again.audio_key
+        assert first.label_key == again.label_key != second.label_key
+        if name == "phone_rate":
+            assert [clips.value("phones", 1) for clips in (first, second)] == [
+                [Phone("a", 0, 50)],
+                [Phone("a", 0, 100)],
+            ]
+        else:
+            right = [list(value) if isinstance(value, tuple) else value for value in (one, other)]
+            assert [clips.value(field, 1) for clips in (first, second)] == right
+        assert first.value(field, 1) == again.value(field, 1)
+        assert first.value(field, 0) == second.value(field, 0)
+        for clips in (first, second):
+            assert clips.pcm(1, 0, 999).tolist() == list(range(201, 501))
+
+    def test_another_alignment_arrives_and_decodes_nothing(self, tmp_path: Path, decoded: list[str]) -> None:
+        root, alignment = tmp_path / "corpus", tmp_path / "clip_000.phn"
+        write_clips(root, ramps([200]))
+        (record,) = listing_of(root).records
+        listing = Listing(root, (replace(record, phones=(Phone("a", 0, 9),), alignment=alignment),))
+        audio = Audio(RATE, cache_dir=tmp_path / "cache")
+        found = []
+        for lines in ("0 50 b", "0 150 b", "0 50", "0 150 c"):
+            alignment.write_text(f"{lines}\n")
+            clips, problems = open_cache("x", listing, audio)
+            found.append((clips.value("phones", 0), [problem.reason for problem in problems]))
+        broken = "alignment cannot be read: line 1 is not 'START END PHONE'"
+        assert found == [
+            ([Phone("b", 0, 50)], []),
+            ([Phone("b", 0, 150)], []),
+            ([], [broken]),
+            ([Phone("c", 0, 150)], []),
+        ]
+        assert decoded == ["clip_000.wav"]
+
+    def test_labels_stay_with_their_clips_where_others_are_skipped(self, tmp_path: Path) -> None:
+        root = tmp_path / "corpus"
+        write_clips(root, [ramps([90])[0], np.zeros(9, np.int16), ramps([80])[0]])
+        records = listing_of(root).records
+        said = [replace(record, text=f"text {n}", phones=(Phone(f"p{n}", 0, 9),)) for n, record in enumerate(records)]
+        clips, _ = open_cache("x", Listing(root, tuple(said)), Audio(RATE, cache_dir=tmp_path / "cache"))
+        assert clips.ids == ["clip_000.wav", "clip_002.wav"]
+        assert clips.values("text") == ["text 0", "text 2"]
+        assert clips.values("phones") == [[Phone("p0", 0, 9)], [Phone("p2", 0, 9)]]
+        assert clips.names("phones") == ("p0", "p2")
 
     def test_name_of_a_cache_can_be_read(self, tmp_path: Path) -> None:
         write_clips(tmp_path, ramps([5]))
         name = cache.fingerprint("vctk-mic1", listing_of(tmp_path), Audio(16_000, trim_silence_db=42.5))
-        assert name.startswith(f"vctk-mic1-16000-trim42.5-v{cache.CACHE_VERSION}-")
+        assert name.startswith(f"vctk-mic1-16000-trim42.5-v{cache.AUDIO_VERSION}-")
 
     def test_default_folder_is_of_the_environment(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("WAVENET_CACHE", raising=False)
@@ -266,10 +351,10 @@ class TestCache:
         noise = np.random.default_rng(0).integers(-9999, 9999, (2, 500_000)).astype(np.int16)
         write_clips(root, list(noise))
         held, _ = open_cache("x", listing_of(root), Audio(RATE, cache_dir=tmp_path / "cache"))
-        held.read(0, 0, 1)
+        held.pcm(0, 0, 1)
         pickled = pickle.dumps(held)
         assert len(pickled) < 10_000
-        np.testing.assert_array_equal(pickle.loads(pickled).read(1, 1000, 2000), noise[1, 1000:2000])
+        np.testing.assert_array_equal(pickle.loads(pickled).pcm(1, 1000, 2000), noise[1, 1000:2000])
 
 
 # Run as a process of its own: opens a cache, writes down which files it decoded, and dies at one of them if asked to.
@@ -279,6 +364,7 @@ from pathlib import Path
 from datamodules import cache
 from datamodules.cache import Audio, open_cache
 from datamodules.decoding import decode
+from datamodules.fields import FIELDS
 from datamodules.records import Listing, Record
 
 root, cache_dir, notes, fatal = sys.argv[1:]
@@ -295,8 +381,8 @@ cache.decode = slow
 print("ready", flush=True)
 sys.stdin.readline()
 records = tuple(Record(path.name, path) for path in sorted(Path(root).iterdir()))
-clips, _ = open_cache("x", Listing(Path(root), records), Audio(8000, cache_dir=Path(cache_dir)))
-print(sum(int(clips.read(i, 0, 99999).astype("int64").sum()) for i in range(len(clips))))
+clips, _ = open_cache("x", Listing(Path(root), records), Audio(8000, cache_dir=Path(cache_dir)), FIELDS)
+print(sum(int(clips.pcm(i, 0, 99999).astype("int64").sum()) for i in range(len(clips))))
 """
 
 
@@ -339,4 +425,4 @@ def test_a_killed_build_is_neither_used_nor_left_lying(tmp_path: Path) -> None:
     assert not list((tmp_path / "cache").glob("**/*.incomplete"))
     held, problems = open_cache("x", listing_of(root), Audio(RATE, cache_dir=tmp_path / "cache"))
     assert not problems
-    assert [held.read(clip, 0, 99).tolist() for clip in range(len(held))] == [clip.tolist() for clip in clips]
+    assert [held.pcm(clip, 0, 99).tolist() for clip in range(len(held))] == [clip.tolist() for clip in clips]

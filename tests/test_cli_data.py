@@ -29,7 +29,8 @@ data:
     pattern: (?P<speaker>[^/]+)/
     audio: {sample_rate: "${model.init_args.rate}", cache_dir: CACHE}
     split: {validation: 0.25, test: 0.25}
-    crops: {samples: 100, batch_size: "${data.init_args.crops.samples}"}
+    batch_size: "${data.init_args.crops.samples}"
+    crops: {samples: 100}
 """
 
 
@@ -98,7 +99,6 @@ def test_synthesize(tmp_path, capsys):
         (["synthesize", "vctk", "--out", "x", "--clips", "many"], 'key "clips".*many'),
         (["synthesize", "vctk", "--out", "x", "--source", "noise"], "noise"),
         (["synthesize", "vctk", "--out", "x", "--sample_rate", "8000"], "sample_rate"),
-        (["describe"], "data"),
         (["describe", "--data", "datamodules.NoSuchCorpus"], "NoSuchCorpus"),
     ],
 )
@@ -110,6 +110,10 @@ def test_wrong_options(arguments, message, tmp_path, monkeypatch):
 
 
 def test_wrong_experiments(experiment, tmp_path):
+    with pytest.raises(RequestError, match=r"^say which corpus: --config EXPERIMENT\.yaml, .* or --data \.\.\.$"):
+        main(["describe"])
+    with pytest.raises(RequestError, match=r"^data\.crops\.batch_size is now called data\.batch_size$"):
+        main(["prepare", "--config", str(experiment), "--data.crops.batch_size=3"])
     with pytest.raises(RequestError, match=r"no experiment .*missing\.yaml"):
         main(["prepare", "--config", str(tmp_path / "missing.yaml")])
     (tmp_path / "list.yaml").write_text("- data\n")
@@ -160,7 +164,7 @@ def test_describe(experiment, tmp_path, capsys):
     assert peak - level == pytest.approx(3.01 + 0.5, abs=0.4)
 
     arguments = "--data datamodules.AudioFolderDataModule --data.audio.sample_rate 8000 --data.crops.samples 100"
-    options = "--data.split.validation 0.25 --data.split.test 0.25 --data.crops.batch_size 100"
+    options = "--data.split.validation 0.25 --data.split.test 0.25 --data.batch_size 100"
     pattern = "--data.pattern=(?P<speaker>[^/]+)/"
     main(["describe", *arguments.split(), *options.split(), f"--data.root={tmp_path}/tones", pattern])
     assert capsys.readouterr().out == from_experiment

@@ -1,4 +1,4 @@
-"""A recogniser by the command: trained, tested, aligning and recognising, on tones between silences."""
+"""A recognizer by the command: trained, tested, aligning and recognizing, on tones between silences."""
 
 from __future__ import annotations
 
@@ -19,17 +19,14 @@ seed_everything: 1
 model:
   class_path: lightning_wavenet.tasks.RecognitionWaveNet
   init_args:
-    phones: 2
     frame: 20
     sample_weight: 0.1
     backbone:
-      class_path: lightning_wavenet.backbone.WaveNet
-      init_args:
-        dilations: 1..4
-        residual_channels: 8
-        gate_channels: 8
-        skip_channels: 8
-        head_channels: 8
+      dilations: 1..4
+      residual_channels: 8
+      gate_channels: 8
+      skip_channels: 8
+      head_channels: 8
     frames:
       class_path: lightning_wavenet.tasks.ConvolutionalFrames
       init_args:
@@ -50,9 +47,8 @@ data:
     split:
       validation_speakers: [tone002]
       test_speakers: [tone003]
+    batch_size: 2
     crops:
-      samples: null
-      batch_size: 2
       augmentation:
         speed: 0.05
         level_db: 3
@@ -71,7 +67,7 @@ checkpoint:
 
 @pytest.fixture(scope="module")
 def home(tones, tmp_path_factory) -> Path:
-    """A folder with `tiny.yaml` and a trained recogniser in `run`; tones are 4 kHz, the model hears 2 kHz."""
+    """A folder with `tiny.yaml` and a trained recognizer in `run`; tones are 4 kHz, the model hears 2 kHz."""
     home = tmp_path_factory.mktemp("recognition")
     (home / "tiny.yaml").write_text(TINY.replace("TONES", str(tones)))
     with pytest.MonkeyPatch.context() as patch:
@@ -90,7 +86,7 @@ def _at_home(home, monkeypatch):
 BEST = "run/checkpoints/best.ckpt"
 
 
-def test_phones_of_a_voice_that_was_not_trained_on_are_recognised(home, capsys):
+def test_phones_of_a_voice_that_was_not_trained_on_are_recognized(home, capsys):
     with (home / "run/logs/version_0/metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [float(row["val/per"]) for row in rows if row["val/per"]][-1] == 0
@@ -110,7 +106,7 @@ def test_phones_of_a_voice_that_was_not_trained_on_are_recognised(home, capsys):
     ]
     assert Path("tested/test/confusions.png").stat().st_size > 5_000
     assert stopped(["test", "--config", "run/config.yaml", "--ckpt_path", BEST, "--run", "tested"]) == 2
-    assert "is that of another test" in capsys.readouterr().err
+    assert "tested/test/confusions.csv exists: choose another --run, or say --overwrite" in capsys.readouterr().err
 
 
 def test_boundaries_are_where_the_corpus_has_them(tones, capsys):
@@ -138,7 +134,7 @@ def test_boundaries_are_where_the_corpus_has_them(tones, capsys):
     assert "--overwrite" in capsys.readouterr().err
 
 
-def test_recordings_are_recognised_as_text_json_and_textgrid(tones, capsys):
+def test_recordings_are_recognized_as_text_json_and_textgrid(tones, capsys):
     wav = str(tones / "tone003" / "tone003_001.wav")
     main(["recognize", BEST, wav])
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
@@ -168,15 +164,16 @@ def test_what_does_not_fit_is_refused(tones, capsys):
     main(["fit", "--config", "speaker.yaml", "--run", "speaker", "--overwrite"])
     generating = "speaker/checkpoints/last.ckpt"
     align = ["align", BEST, "--config", "tiny.yaml", "--out", "refused"]
+    crops = ["fit", "--config", "speaker.yaml", "--run", "new"]
     for command, why in (
-        (["recognize", generating, "x.wav"], "SpeakerWaveNet, which recognises no phones"),
+        (["recognize", generating, "x.wav"], "SpeakerModel, which recognizes no phones"),
         (["recognize", BEST, "x.wav", "--device", "cuda:77"], "no device 'cuda:77'"),
-        (["generate", BEST, "--out", "clips"], "RecognitionWaveNet, which does not generate"),
+        (["generate", BEST, "--out", "clips"], "PhoneRecognizer, which does not generate"),
         (["predict", "--config", "run/config.yaml", "--ckpt_path", BEST], "wavenet recognize"),
-        ([*align, "--data.audio.sample_rate", "4000"], "trained at 2000 Hz"),
+        ([*align, "--data.audio.sample_rate", "4000"], "the model has sample_rate 2000, but the corpus has 4000"),
         ([*align, "--data.audio.trim_silence_db", "30"], "trim_silence_db to null"),
-        (["fit", "--config", "tiny.yaml", "--run", "new", "--data.crops.samples", "500"], "augmentation is for whole"),
-        (["fit", "--config", "tiny.yaml", "--run", "new", "--model.phones", "5"], "corpus has 2 phones"),
+        ([*crops, "--data.crops.augmentation.speed", "0.05"], "augmentation is for whole"),
+        (["fit", "--config", "tiny.yaml", "--run", "new", "--model.phones", "5"], "the corpus says how many phones"),
         (["fit", "--config", "tiny.yaml", "--run", "new", "--execution.compile", "true"], "leave out --execution.comp"),
         (["fit", "--config", "tiny.yaml", "--run", "new", "--data.split.test_speakers", "[nobody]"], "'nobody'"),
     ):

@@ -60,17 +60,14 @@ def test_experiment_builds_and_trains_a_step(path, corpora, tmp_path, monkeypatc
     config = yaml.safe_load(path.read_text())
     data = config["data"]["class_path"].rpartition(".")[2]
     special = next((name for name in ("fsdd", "timit_sample") if path.stem.startswith(name)), data)
-    arguments = ["fit", "--config", str(path), "--run", "run", "--data.init_args.root", str(corpora[special])]
-    arguments += ["--data.init_args.crops.workers", "0"]
-    if config["data"]["init_args"]["crops"]["samples"] is not None:
-        arguments += ["--data.init_args.crops.samples", "500"]
-    if path.stem == "demo_recognition":  # Voices are tones here: two phones, and speakers of other names.
-        arguments += ["--model.phones", "2", "--data.split.validation_speakers", "[tone001]"]
-        arguments += ["--data.split.test_speakers", "[tone002]"]
+    arguments = ["fit", "--config", str(path), "--run", "run", "--data.root", str(corpora[special])]
+    arguments += ["--data.num_workers", "0", "--data.batch_size", "1"]
+    if "Recognition" not in config["model"]["class_path"]:
+        arguments += ["--data.crops.samples", "500"]
+    if path.stem == "demo_recognition":  # Speakers have other names here.
+        arguments += ["--data.split.validation_speakers", "[tone001]", "--data.split.test_speakers", "[tone002]"]
     arguments += ["--trainer.max_steps", "1", "--trainer.accelerator", "cpu", "--samples.every_n_steps", "0"]
-    arguments += ["--trainer.limit_val_batches", "1", "--data.init_args.crops.batch_size", "1"]
-    if "speakers" in config["model"]["init_args"]:
-        arguments += ["--model.init_args.speakers", "4"]
+    arguments += ["--trainer.limit_val_batches", "1"]
     main(arguments)
     assert Path("run/checkpoints/last.ckpt").is_file()
 

@@ -12,9 +12,10 @@ from recordings import RATE, opened, ramps, values, write_clips
 
 from datamodules import Audio, AudioDataModule, AudioFolderDataModule, Crops, Listing, Split, VCTKDataModule
 from datamodules.splits import divide
+from lightning_wavenet.batch import Request
 from lightning_wavenet.errors import CorpusError, RequestError
 
-CROPS = Crops(100, 4)
+CROPS = Crops(100)
 NO_SPLIT = Split(validation=0, test=0)
 
 
@@ -83,7 +84,8 @@ def write_vctk(root: Path, release: str) -> Path:
 
 
 def vctk(root: Path, tmp_path: Path, split: Split = NO_SPLIT, **options: object) -> VCTKDataModule:
-    return VCTKDataModule(root, Audio(RATE, cache_dir=tmp_path / "cache"), split, CROPS, **options)  # type: ignore[arg-type]
+    audio = Audio(RATE, cache_dir=tmp_path / "cache")
+    return VCTKDataModule(root, audio=audio, split=split, crops=CROPS, batch_size=4, **options)  # type: ignore[arg-type]
 
 
 class TestVCTK:
@@ -97,12 +99,14 @@ class TestVCTK:
             assert len(data.clips) == 15
             assert data.vocabulary.speakers == ("p225", "p280", "p315")
             assert data.clips.ids[:3] == ["p225_001", "p225_002", "p225_003"]
-            texts = dict(zip(data.clips.ids, data.clips.texts, strict=True))
+            texts = dict(zip(data.clips.ids, data.clips.values("text"), strict=True))
             assert texts["p225_101"] == "p225 says 101."
             assert texts["p280_002"] == "SENTENCE 2."
             assert texts["p315_002"] == ""
             assert data.describe().skipped == {}
-            assert next(iter(data.train_dataloader())).text is not None
+            data.connect(Request(frozenset({"text"})))
+            batch = next(iter(data.train_dataloader()))
+            assert batch.text == [texts[id] for id in batch.ids]
 
     def test_takes_the_asked_microphone(self, tmp_path: Path) -> None:
         folder = write_vctk(tmp_path, "0.92")
@@ -110,7 +114,7 @@ class TestVCTK:
             data = vctk(folder, tmp_path, mic=mic, speakers=["p225"])
             data.setup()
             path = folder / "wav48_silence_trimmed" / "p225" / f"p225_102_{mic}.flac"
-            np.testing.assert_array_equal(data.clips.read(4, 0, 99), sf.read(path, dtype="int16")[0])
+            np.testing.assert_array_equal(data.clips.pcm(4, 0, 99), sf.read(path, dtype="int16")[0])
 
     def test_holes_are_counted(self, tmp_path: Path) -> None:
         folder = write_vctk(tmp_path, "0.92")
@@ -178,7 +182,7 @@ DIGITS = r"(?P<label>\d)_(?P<speaker>[a-z]+)_(?:(?P<test>[0-4])|\d+)\.wav$"
 
 
 def folder(root: Path, pattern: str | None = None) -> AudioFolderDataModule:
-    return AudioFolderDataModule(root, Audio(RATE), NO_SPLIT, CROPS, pattern)
+    return AudioFolderDataModule(root, pattern, audio=Audio(RATE), split=NO_SPLIT, crops=CROPS)
 
 
 class TestAudioFolder:
@@ -259,7 +263,8 @@ class TestDataModule:
 
     def test_setup_is_idempotent_and_prepare_data_assigns_nothing(self, tmp_path: Path) -> None:
         write_clips(tmp_path / "corpus", ramps([50] * 20))
-        data = AudioFolderDataModule(tmp_path / "corpus", Audio(RATE, cache_dir=tmp_path / "cache"), Split(), CROPS)
+        audio = Audio(RATE, cache_dir=tmp_path / "cache")
+        data = AudioFolderDataModule(tmp_path / "corpus", audio=audio, crops=CROPS)
         before = dict(vars(data))
         data.prepare_data()
         assert vars(data) == before
@@ -314,8 +319,10 @@ class TestDataModule:
                 records = (replace(record, tags=of) for record, of in zip(found.records, tags, strict=True))
                 return replace(found, records=tuple(records))
 
-        data = Tagged(tmp_path / "corpus", Audio(RATE, cache_dir=tmp_path / "cache"), NO_SPLIT, CROPS)
+        audio = Audio(RATE, cache_dir=tmp_path / "cache")
+        data = Tagged(tmp_path / "corpus", audio=audio, split=NO_SPLIT, crops=CROPS)
         data.setup()
+        data.connect(Request(frozenset({"tags"})))
         assert data.vocabulary.tags == ("fast", "harp", "slow")
         batch = data.prompts(2, 10, "train")
         assert batch.tags is not None
@@ -344,24 +351,27 @@ class TestConfiguration:
                 root: {tmp_path}
                 audio: {{sample_rate: "${{rate}}", trim_silence_db: 40, cache_dir: {tmp_path}/cache}}
                 split: {{validation: 0.1}}
-                crops: {{samples: 100, batch_size: 2}}
+                crops: {{samples: 100}}
+                batch_size: 2
                 pattern: '{DIGITS}'
             """
         )
-        parsed = parser.parse_args(["--config", str(tmp_path / "data.yaml"), "--data.crops.workers=3"])
+        parsed = parser.parse_args(["--config", str(tmp_path / "data.yaml"), "--data.num_workers=3"])
         data = parser.instantiate(parsed).data
         assert isinstance(data, AudioFolderDataModule)
         assert data.audio == Audio(8000, 40.0, tmp_path / "cache")
         assert data.split == Split(validation=0.1, test=0.05, seed=0)
-        assert data.crops == Crops(100, 2, workers=3)
+        assert data.crops == Crops(100)
+        assert (data.batch_size, data.num_workers) == (2, 3)
         assert (data.root, data.pattern) == (tmp_path, DIGITS)
 
     def test_vctk_from_arguments(self, parser: jsonargparse.ArgumentParser) -> None:
         arguments = ["--data=VCTKDataModule", "--data.root=corpora", "--data.audio.sample_rate=16000"]
-        arguments += ["--data.crops.samples=8000", "--data.crops.batch_size=4", "--data.mic=mic2"]
+        arguments += ["--data.crops.samples=8000", "--data.batch_size=4", "--data.mic=mic2"]
         data = parser.instantiate(parser.parse_args([*arguments, "--data.speakers=[p225,p226]"])).data
         assert isinstance(data, VCTKDataModule)
         assert (data.mic, data.speakers, data.split) == ("mic2", ["p225", "p226"], Split())
+        assert (data.crops.samples, data.batch_size, data.num_workers) == (8_000, 4, 0)
         with pytest.raises(jsonargparse.ArgumentError, match="mic3"):
             parser.parse_args([*arguments, "--data.mic=mic3"])
 
@@ -388,7 +398,8 @@ needs_timit = pytest.mark.skipif(not (SHARED / "timit_sample").is_dir(), reason=
 
 class TestRealCorpora:
     def module(self, root: Path, tmp_path: Path, rate: int, pattern: str | None = None) -> AudioFolderDataModule:
-        data = AudioFolderDataModule(root, Audio(rate, cache_dir=tmp_path), Split(), CROPS, pattern)
+        audio = Audio(rate, cache_dir=tmp_path)
+        data = AudioFolderDataModule(root, pattern, audio=audio, crops=CROPS, batch_size=4)
         data.prepare_data()
         data.setup()
         return data
@@ -406,30 +417,31 @@ class TestRealCorpora:
         assert not told.skipped
         for clip in (0, 1234, 2999):
             recorded, _ = sf.read(SHARED / "fsdd" / "recordings" / data.clips.ids[clip], dtype="int16")
-            np.testing.assert_array_equal(data.clips.read(clip, 0, 10**6), recorded)
+            np.testing.assert_array_equal(data.clips.pcm(clip, 0, 10**6), recorded)
         ids = [id for batch in data.test_dataloader() for id in batch.ids]
         assert {id.rpartition("_")[2] for id in ids} == {"0.wav", "1.wav", "2.wav", "3.wav", "4.wav"}
 
     @needs_vctk
     def test_vctk(self, tmp_path: Path) -> None:
-        data = VCTKDataModule(SHARED, Audio(16_000, cache_dir=tmp_path), Split(), CROPS)
+        data = VCTKDataModule(SHARED, audio=Audio(16_000, cache_dir=tmp_path), crops=CROPS)
         data.setup()
         told = data.describe()
         assert (told.total.clips, set(told.speakers)) == (17, {"p225", "p226", "p227"})
         assert told.total.hours * 60 == pytest.approx(1.7, abs=0.05)
-        assert data.clips.texts[0] == "Please call Stella."
+        assert data.clips.value("text", 0) == "Please call Stella."
         assert told.skipped["speaker without a recording"] == ("p228",)
         assert len(told.skipped["text without a recording"]) == 26
         where = dict(zip(data.clips.ids, data.clips.splits, strict=True))
         assert where["p225_003"] == where["p226_003"] == where["p227_003"]
         source = sf.info(SHARED / "VCTK-Corpus" / "wav48" / "p225" / "p225_001.wav")
-        assert data.clips.frames[0] == -(-source.frames // 3)
+        assert data.clips.lengths[0] == -(-source.frames // 3)
 
     @needs_mtat
     def test_mp3_whose_header_promises_too_much(self, tmp_path: Path) -> None:
-        data = AudioFolderDataModule(SHARED / "mtat_mini", Audio(16_000, cache_dir=tmp_path), NO_SPLIT, CROPS)
+        audio = Audio(16_000, cache_dir=tmp_path)
+        data = AudioFolderDataModule(SHARED / "mtat_mini", audio=audio, split=NO_SPLIT, crops=CROPS)
         data.setup()
-        assert data.clips.frames.tolist() == [465_984]
+        assert data.clips.lengths.tolist() == [465_984]
 
     @needs_timit
     def test_nist_sphere_under_a_wav_name(self, tmp_path: Path) -> None:
@@ -444,7 +456,8 @@ class TestRealCorpora:
 def test_labels_of_the_path_reach_vocabulary_batch_and_description(tmp_path):
     write_clips(tmp_path / "dogs", ramps([300, 300, 300]), "bark_{}.wav")
     write_clips(tmp_path / "cats", ramps([300, 300]), "meow_{}.wav")
-    data = opened(tmp_path, Crops(samples=300, batch_size=5), pattern=r"(?P<label>\w+)/")
+    request = Request(frozenset({"label"}))
+    data = opened(tmp_path, Crops(samples=300), pattern=r"(?P<label>\w+)/", request=request, batch_size=5)
     assert data.vocabulary.labels == ("cats", "dogs")
     batch = next(iter(data.train_dataloader()))
     assert [data.vocabulary.labels[n] for n in batch.label] == [id.split("/")[0] for id in batch.ids]

@@ -7,9 +7,10 @@ import pytest
 import torch
 from recordings import opened, ramps, values, write_clips
 
-from datamodules import AudioFolderDataModule, Crops, Split
-from datamodules.crops import EvaluationWindows, Prompts, Scissors, TrainingCrops
+from datamodules import Audio, AudioFolderDataModule, Crops, Split
+from datamodules.crops import EvaluationWindows, Prompts, Slicer, TrainingCrops
 from datamodules.loaders import CropSampler, WindowSampler
+from lightning_wavenet.batch import Request
 from lightning_wavenet.errors import CorpusError, RequestError
 
 LENGTHS = (950, 60, 2000, 7, 333, 1200)
@@ -19,15 +20,15 @@ SAMPLES = 100
 @pytest.fixture
 def data(tmp_path: Path) -> AudioFolderDataModule:
     write_clips(tmp_path / "corpus", ramps(LENGTHS))
-    return opened(tmp_path / "corpus", Crops(SAMPLES, batch_size=4))
+    return opened(tmp_path / "corpus", Crops(SAMPLES), batch_size=4)
 
 
-def scissors(data: AudioFolderDataModule, context: int) -> Scissors:
-    return Scissors(data.clips, np.arange(len(data.clips)), data.vocabulary, context)
+def slicer(data: AudioFolderDataModule, history: int = 0) -> Slicer:
+    return Slicer(data.clips, np.arange(len(data.clips)), data.vocabulary, Request(history=history))
 
 
-def training(data: AudioFolderDataModule, context: int = 0, samples: int = SAMPLES, seed: int = 0) -> TrainingCrops:
-    return TrainingCrops(scissors(data, context), samples, seed)
+def training(data: AudioFolderDataModule, history: int = 0, samples: int = SAMPLES, seed: int = 0) -> TrainingCrops:
+    return TrainingCrops(slicer(data, history), samples, seed)
 
 
 class TestTrainingCrops:
@@ -38,10 +39,10 @@ class TestTrainingCrops:
         assert len(training(data, samples=456)) == 10
         assert len(training(data, samples=100_000)) == 1
 
-    @pytest.mark.parametrize("context", [0, 30, 3000])
-    def test_context_is_the_clip_and_silence_before_it(self, data: AudioFolderDataModule, context: int) -> None:
+    @pytest.mark.parametrize("history", [0, 30, 3000])
+    def test_history_is_the_clip_and_silence_before_it(self, data: AudioFolderDataModule, history: int) -> None:
         clips = dict(zip(data.clips.ids, ramps(LENGTHS), strict=True))
-        crops = training(data, context)
+        crops = training(data, history)
         at_start = 0
         for index in range(len(crops)):
             excerpt = crops[1, index]
@@ -51,10 +52,10 @@ class TestTrainingCrops:
             at_start += start == 0
             assert len(targets) == min(SAMPLES, len(clip))
             # The same, made from the whole clip with ample silence around it.
-            around = np.concatenate([np.zeros(context, int), clip, np.zeros(SAMPLES, int)])
-            np.testing.assert_array_equal(values(excerpt.waveform), around[start : start + context + SAMPLES])
-            mask = np.zeros(context + SAMPLES, bool)
-            mask[context : context + len(targets)] = True
+            around = np.concatenate([np.zeros(history, int), clip, np.zeros(SAMPLES, int)])
+            np.testing.assert_array_equal(values(excerpt.waveform), around[start : start + history + SAMPLES])
+            mask = np.zeros(history + SAMPLES, bool)
+            mask[history : history + len(targets)] = True
             np.testing.assert_array_equal(excerpt.target_mask, mask)
         assert at_start >= 3
         assert excerpt.waveform.dtype == np.float32
@@ -98,35 +99,35 @@ class TestTrainingCrops:
 
     def test_full_scale(self, tmp_path: Path) -> None:
         write_clips(tmp_path / "corpus", [np.array([-(2**15), 2**15 - 1, 1], np.int16)])
-        data = opened(tmp_path / "corpus", Crops(3, batch_size=1))
+        data = opened(tmp_path / "corpus", Crops(3), batch_size=1)
         assert training(data, samples=3)[0, 0].waveform.tolist() == [-1.0, 1 - 2**-15, 2**-15]
 
 
 class TestEvaluationWindows:
-    @pytest.mark.parametrize("context", [0, 40, 500])
+    @pytest.mark.parametrize("history", [0, 40, 500])
     @pytest.mark.parametrize("samples", [1, 100, 333, 5000])
-    def test_cover_every_sample_once_in_order(self, data: AudioFolderDataModule, context: int, samples: int) -> None:
-        windows = EvaluationWindows(scissors(data, context), samples)
+    def test_cover_every_sample_once_in_order(self, data: AudioFolderDataModule, history: int, samples: int) -> None:
+        windows = EvaluationWindows(slicer(data, history), samples)
         assert len(windows) == sum(-(-length // samples) for length in LENGTHS)
         targets = []
         for window in windows if samples > 1 else ():
             mask = window.target_mask
             waveform = values(window.waveform)
-            assert len(waveform) == len(mask) == context + samples
-            assert not mask[:context].any()
+            assert len(waveform) == len(mask) == history + samples
+            assert not mask[:history].any()
             targets.append(waveform[mask])
             begin = ramps(LENGTHS)[data.clips.ids.index(window.id)][0]
-            before = np.arange(targets[-1][0] - context, targets[-1][0])
-            np.testing.assert_array_equal(waveform[:context], np.where(before < begin, 0, before))
-            assert not waveform[context + len(targets[-1]) :].any()
+            before = np.arange(targets[-1][0] - history, targets[-1][0])
+            np.testing.assert_array_equal(waveform[:history], np.where(before < begin, 0, before))
+            assert not waveform[history + len(targets[-1]) :].any()
         if targets:
             np.testing.assert_array_equal(np.concatenate(targets), np.arange(1, sum(LENGTHS) + 1))
 
     def test_a_limit_takes_some_from_everywhere(self, data: AudioFolderDataModule) -> None:
-        every = [window.waveform for window in EvaluationWindows(scissors(data, 0), 50)]
+        every = [window.waveform for window in EvaluationWindows(slicer(data), 50)]
         assert len(every) == 93
         for limit in (1, 10, 92, 93, 500):
-            some = EvaluationWindows(scissors(data, 0), 50, limit)
+            some = EvaluationWindows(slicer(data), 50, limit)
             taken = [next(i for i, w in enumerate(every) if np.array_equal(w, window.waveform)) for window in some]
             assert len(taken) == min(limit, 93)
             assert len(set(taken)) == len(taken)
@@ -134,7 +135,7 @@ class TestEvaluationWindows:
             assert gaps.max() <= 93 / len(taken) + 1
 
     def test_of_nothing(self, data: AudioFolderDataModule) -> None:
-        nothing = Scissors(data.clips, np.arange(0), data.vocabulary, 0)
+        nothing = Slicer(data.clips, np.arange(0), data.vocabulary, Request())
         assert len(EvaluationWindows(nothing, 10)) == 0
         assert len(EvaluationWindows(nothing, 10, limit=3)) == 0
 
@@ -174,7 +175,7 @@ class TestSamplers:
 
     @pytest.mark.parametrize("ranks", [1, 2, 3, 7])
     def test_ranks_share_windows_without_padding(self, data: AudioFolderDataModule, ranks: int) -> None:
-        windows = EvaluationWindows(scissors(data, 0), 100)
+        windows = EvaluationWindows(slicer(data), 100)
         samplers = [WindowSampler(windows, rank, ranks) for rank in range(ranks)]
         shares = [list(sampler) for sampler in samplers]
         assert [len(share) for share in shares] == [len(sampler) for sampler in samplers]
@@ -184,8 +185,8 @@ class TestSamplers:
 class TestBatches:
     def test_are_the_same_with_workers(self, data: AudioFolderDataModule) -> None:
         def epoch(workers: int) -> list[tuple[list[str], torch.Tensor, torch.Tensor]]:
-            data.crops = Crops(SAMPLES, batch_size=4, workers=workers)
-            data.context = 25
+            data.num_workers = workers
+            data.connect(Request(history=25))
             loader = data.train_dataloader()
             loader.sampler.set_epoch(1)
             return [(batch.ids, batch.waveform, batch.target_mask) for batch in loader]
@@ -202,7 +203,7 @@ class TestBatches:
 
     def test_are_full_unless_there_is_not_one_full_batch(self, data: AudioFolderDataModule) -> None:
         def sizes(batch_size: int) -> list[int]:
-            data.crops = Crops(SAMPLES, batch_size)
+            data.batch_size = batch_size
             loader = data.train_dataloader()
             counted = [len(batch.ids) for batch in loader]
             assert len(loader) == len(counted)
@@ -217,11 +218,17 @@ class TestBatches:
         list(data.train_dataloader())
         assert torch.equal(torch.get_rng_state(), before)
 
-    def test_without_speakers_and_text(self, data: AudioFolderDataModule) -> None:
+    def test_have_only_what_was_asked_for(self, data: AudioFolderDataModule) -> None:
         batch = next(iter(data.train_dataloader()))
         assert (batch.speaker, batch.tags, batch.frames, batch.phones, batch.text) == (None,) * 5
+        assert (batch.label, batch.transcript, batch.optional, batch.others) == (None,) * 4
+        data.connect(Request(frozenset({"label", "text"})))
+        batch = next(iter(data.train_dataloader()))
+        assert (batch.label.tolist(), batch.text) == ([-1] * 4, [""] * 4)
+        assert (batch.speaker, batch.tags, batch.frames, batch.phones) == (None,) * 4
 
 
+SPEAKER = frozenset({"speaker"})
 PATTERN = r"(?P<speaker>[a-z]+)_(?:(?P<validation>v)|(?P<test>t))?\d+\.wav$"
 
 
@@ -231,7 +238,13 @@ def speakers(tmp_path: Path) -> AudioFolderDataModule:
     names = ["ann_v1", "ann_v2", "ann_v3", "bo_1", "bo_2", "bo_t1", "cy_v1", "cy_t1", "cy_t2"]
     for name, clip in zip(names, ramps([50, 900, 30, 400, 400, 70, 300, 20, 25]), strict=True):
         write_clips(tmp_path / "corpus", [clip], name + ".wav")
-    return opened(tmp_path / "corpus", Crops(64, 2, prompts=2), pattern=PATTERN)
+    return opened(
+        tmp_path / "corpus",
+        Crops(64, prompts=2),
+        pattern=PATTERN,
+        request=Request(SPEAKER),
+        batch_size=2,
+    )
 
 
 class TestSplitsAndPrompts:
@@ -251,14 +264,18 @@ class TestSplitsAndPrompts:
         assert ids(speakers.test_dataloader()) == {"bo_t1", "cy_t1", "cy_t2"}
 
     def test_evaluation_can_have_windows_of_its_own(self, speakers: AudioFolderDataModule) -> None:
-        speakers.crops = Crops(64, 2, evaluation_samples=300, evaluation_windows=3)
-        speakers.context = 10
+        speakers.crops = Crops(64, evaluation_samples=300, validation_windows=3)
+        speakers.connect(Request(SPEAKER, history=10))
         batches = list(speakers.val_dataloader())
         assert [batch.waveform.shape for batch in batches] == [(2, 310), (1, 310)]
         assert next(iter(speakers.train_dataloader())).waveform.shape == (2, 74)
+        # A test is always on every sample.
+        speakers.crops = Crops(64, validation_windows=1)
+        assert [len(batch.ids) for batch in speakers.val_dataloader()] == [1]
+        assert [len(batch.ids) for batch in speakers.test_dataloader()] == [2, 2]
 
-    def test_prompts_go_round_speakers_and_have_no_context(self, speakers: AudioFolderDataModule) -> None:
-        speakers.context = 500
+    def test_prompts_go_round_speakers_and_have_no_history(self, speakers: AudioFolderDataModule) -> None:
+        speakers.connect(Request(SPEAKER, history=500))
         batch = speakers.prompts(4, 100)
         assert batch.ids == ["ann_v1.wav", "cy_v1.wav", "ann_v2.wav", "ann_v3.wav"]
         assert batch.waveform.shape == (4, 100)
@@ -269,8 +286,14 @@ class TestSplitsAndPrompts:
         assert speakers.prompts(99, 100, "test").ids == ["bo_t1.wav", "cy_t1.wav", "cy_t2.wav"]
         assert speakers.prompts(1, 9999).waveform.shape == (1, 50)
 
-    def test_predict_yields_whole_test_clips_one_by_one(self, speakers: AudioFolderDataModule) -> None:
-        speakers.context = 500
+    def test_predict_yields_whole_test_clips(self, speakers: AudioFolderDataModule) -> None:
+        speakers.connect(Request(SPEAKER, history=500))
+        (batch,) = speakers.predict_dataloader()
+        assert batch.ids == ["bo_t1.wav", "cy_t1.wav"]
+        assert batch.waveform.shape == (2, 70)
+        assert batch.target_mask.tolist() == [[True] * 70, [True] * 20 + [False] * 50]
+        assert batch.speaker.tolist() == [1, 2]
+        speakers.batch_size = 1
         batches = list(speakers.predict_dataloader())
         assert [batch.ids for batch in batches] == [["bo_t1.wav"], ["cy_t1.wav"]]
         assert [batch.waveform.shape for batch in batches] == [(1, 70), (1, 20)]
@@ -281,21 +304,36 @@ class TestSplitsAndPrompts:
             data.prompts(1, 10)
 
     def test_whole_prompts(self, data: AudioFolderDataModule) -> None:
-        assert [len(excerpt.waveform) for excerpt in Prompts(scissors(data, 0))] == list(LENGTHS)
+        assert [len(excerpt.waveform) for excerpt in Prompts(slicer(data))] == list(LENGTHS)
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"samples": 0}, "samples is 0"),
-        ({"batch_size": 0}, "batch_size is 0"),
-        ({"workers": -1}, "workers is -1"),
         ({"seed": -1}, "seed is -1"),
-        ({"evaluation_windows": 0}, "evaluation_windows is 0"),
+        ({"evaluation_samples": 0}, "evaluation_samples is 0"),
+        ({"validation_windows": 0}, "validation_windows is 0"),
+        ({"prompts": 0}, "prompts is 0"),
     ],
 )
 def test_options_out_of_range(options: dict[str, int], message: str) -> None:
     with pytest.raises(RequestError, match=message):
-        Crops(**({"samples": 1, "batch_size": 1} | options))
+        Crops(**({"samples": 1} | options))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"batch_size": 0}, r"data\.batch_size must be at least 1 .* got 0 and 0$"),
+        ({"num_workers": -1}, r"data\.num_workers not negative, got 8 and -1$"),
+    ],
+)
+def test_loading_out_of_range(tmp_path: Path, options: dict[str, int], message: str) -> None:
+    with pytest.raises(RequestError, match=message):
+        AudioFolderDataModule(tmp_path, audio=Audio(8000), **options)
+
+
+def test_fractions_out_of_range() -> None:
     with pytest.raises(RequestError, match=r"split\.validation \(0\.5\) and split\.test \(0\.5\)"):
         Split(0.5, 0.5)

@@ -32,7 +32,7 @@ def divisions(frames: int, parts: int, shortest: int):
             yield list(itertools.pairwise(ends))
 
 
-def test_neighbours_collapse_to_segments():
+def test_neighbors_collapse_to_segments():
     assert collapse([2, 2, 0, 1, 1, 1]) == [Segment(2, 0, 2), Segment(0, 2, 3), Segment(1, 3, 6)]
     scores = np.log([[0.6, 0.4], [0.9, 0.1], [0.2, 0.8]])
     assert best_path(scores) == [Segment(0, 0, 2), Segment(1, 2, 3)]

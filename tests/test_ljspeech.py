@@ -25,7 +25,8 @@ def write_ljspeech(root: Path, lines: list[str], recordings: list[str], audio: b
 
 
 def module(root: Path) -> LJSpeechDataModule:
-    return LJSpeechDataModule(root, Audio(RATE, cache_dir=root.parent / "cache"), Split(0.2, 0.2), Crops())
+    audio = Audio(RATE, cache_dir=root.parent / "cache")
+    return LJSpeechDataModule(root, audio=audio, split=Split(0.2, 0.2))
 
 
 def test_texts_are_those_in_words_and_quotes_are_letters_like_others(tmp_path):
@@ -46,7 +47,7 @@ def test_texts_are_those_in_words_and_quotes_are_letters_like_others(tmp_path):
     assert listing.root == root
     data.setup()
     assert sorted(data.clips.splits) == ["test", "train", "train", "train", "validation"]
-    assert data.clips.texts == texts
+    assert data.clips.values("text") == texts
 
 
 def test_says_what_is_missing(tmp_path):
@@ -88,7 +89,7 @@ def test_a_hundred_sentences_are_held_out_for_each_and_always_the_same(tmp_path)
 
 
 def test_the_real_sample(real_corpus, tmp_path):
-    data = LJSpeechDataModule(real_corpus("LJSpeech-1.1"), Audio(16_000, cache_dir=tmp_path), Split(), Crops())
+    data = LJSpeechDataModule(real_corpus("LJSpeech-1.1"), audio=Audio(16_000, cache_dir=tmp_path))
     listing = data.listing()
     assert len(listing.records) == 100
     assert not listing.problems
@@ -101,8 +102,8 @@ def test_texts_and_phone_times_beside_recordings_are_read(tmp_path):
     (tmp_path / "corpus" / "clip_000.phn").write_text("0 300 sil\n300 800 a\n")
     (tmp_path / "corpus" / "clip_001.phn").write_text("0 300\n")
     data = opened(tmp_path / "corpus", Crops())
-    assert data.clips.texts == ["two words", "", ""]
-    assert data.clips.phones == [[Phone("sil", 0, 300), Phone("a", 300, 800)], [], []]
+    assert data.clips.values("text") == ["two words", "", ""]
+    assert data.clips.values("phones") == [[Phone("sil", 0, 300), Phone("a", 300, 800)], [], []]
     skipped = data.describe().skipped
     assert list(skipped.values()) == [("clip_001.wav",)]
     assert "line 1" in next(iter(skipped))

@@ -11,7 +11,7 @@ from recordings import opened, ramps, write_clips
 
 from datamodules import AudioFolderDataModule, Crops
 from datamodules.loaders import ResumableLoader
-from lightning_wavenet.batch import Batch
+from lightning_wavenet.batch import Batch, Request
 
 STEPS = 5
 """Batches in an epoch."""
@@ -26,9 +26,8 @@ def root(tmp_path: Path) -> Path:
 
 
 def module(root: Path, workers: int, batch_size: int = 4) -> AudioFolderDataModule:
-    data = opened(root, Crops(160, batch_size, workers), pattern=r"(?P<validation>validation)|clip")
-    data.context = 20
-    return data
+    pattern, request = r"(?P<validation>validation)|clip", Request(history=20)
+    return opened(root, Crops(160), None, pattern, request, batch_size=batch_size, num_workers=workers)
 
 
 def mark(batch: Batch) -> str:

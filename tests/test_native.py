@@ -69,7 +69,7 @@ def test_codes_are_those_of_the_eager_engine(name):
 @needs_native
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("name", ["plain", "wide, kernel 3, local", "wide, shared"])
-def test_threads_and_neighbours_do_not_change_a_bit(name, precision):
+def test_threads_and_neighbors_do_not_change_a_bit(name, precision):
     if precision == "bfloat16":
         bfloat16_or_skip()
     kind, changes = NETS[name]
@@ -160,6 +160,12 @@ def test_two_samplers_in_two_threads_do_not_disturb_each_other():
             assert all(map(torch.equal, clips, right[index]))
 
 
+def started(script: str) -> subprocess.Popen[str]:
+    """Another process, with as many threads as this one."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, env=environment)
+
+
 def resident_mb() -> float:
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
@@ -197,7 +203,7 @@ try:
 except KeyboardInterrupt:
     print(time.time(), flush=True)
 """
-    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    process = started(script)
     assert process.stdout.readline() == "begins\n"
     time.sleep(5)
     assert process.poll() is None
@@ -284,7 +290,7 @@ def test_a_build_that_fails_is_named_and_leaves_nothing(fresh_build, monkeypatch
 @needs_native
 def test_processes_that_build_at_once_all_get_the_engine_and_the_next_finds_it(fresh_build):
     script = "from lightning_wavenet.sampling import native; print(native.load().lanes)"
-    together = [subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    together = [started(script) for _ in range(2)]
     lanes = [int(process.communicate(timeout=120)[0]) for process in together]
     assert lanes[0] == lanes[1] >= 4
     built = list((fresh_build / "built" / "lightning_wavenet").iterdir())

@@ -164,6 +164,7 @@ def curve(model: torch.nn.Module, net: WaveNet, autocast: bool) -> torch.Tensor:
     return torch.tensor(losses)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(gate_module._library() is None, reason="there is no C++ compiler")
 def test_the_fast_forms_learn_along_the_curve_of_the_textbook_form():
     """200 steps of Adam, losses in nats averaged over 20 steps, which fall by more than 2.

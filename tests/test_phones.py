@@ -34,7 +34,7 @@ def test_folding_is_that_of_the_published_table():
     assert fold_all(["h#", "q", "ao", "kcl", "k", "h#"], 39) == ["sil", "aa", "sil", "k", "sil"]
 
 
-# Said, recognised, and the fewest substitutions, deletions and insertions, worked out by hand.
+# Said, recognized, and the fewest substitutions, deletions and insertions, worked out by hand.
 CASES = [
     ("sil k ae t sil", "sil k ae t sil", (0, 0, 0)),
     ("sil k ae t sil", "sil k ah t sil", (1, 0, 0)),
@@ -47,20 +47,20 @@ CASES = [
     ("b ih t", "ih t s", (0, 1, 1)),
 ]
 
-NAMES = sorted({phone for said, recognised, _ in CASES for phone in (said + " " + recognised).split()})
+NAMES = sorted({phone for said, recognized, _ in CASES for phone in (said + " " + recognized).split()})
 
 
 def counted(*pairs: tuple[str, str]) -> PhoneErrorRate:
-    """Errors in pairs of what was said and what was recognised, phones numbered in the order of NAMES."""
+    """Errors in pairs of what was said and what was recognized, phones numbered in the order of NAMES."""
     errors = PhoneErrorRate(len(NAMES))
-    for said, recognised in pairs:
-        errors.update(*([NAMES.index(phone) for phone in side.split()] for side in (recognised, said)))
+    for said, recognized in pairs:
+        errors.update(*([NAMES.index(phone) for phone in side.split()] for side in (recognized, said)))
     return errors
 
 
-@pytest.mark.parametrize(("said", "recognised", "counts"), CASES)
-def test_phone_errors_are_those_counted_by_hand(said, recognised, counts):
-    table = counted((said, recognised)).table
+@pytest.mark.parametrize(("said", "recognized", "counts"), CASES)
+def test_phone_errors_are_those_counted_by_hand(said, recognized, counts):
+    table = counted((said, recognized)).table
     right = table.diagonal().sum()
     substitutions = table[:-1, :-1].sum() - right
     assert (int(substitutions), int(table[:-1, -1].sum()), int(table[-1, :-1].sum())) == counts
@@ -69,12 +69,12 @@ def test_phone_errors_are_those_counted_by_hand(said, recognised, counts):
 
 
 def test_the_phone_error_rate_weighs_phones_not_utterances():
-    errors = counted(*((said, recognised) for said, recognised, _ in CASES[1:5]))
+    errors = counted(*((said, recognized) for said, recognized, _ in CASES[1:5]))
     # 1 + 1 + 1 + 4 errors in 5 + 5 + 5 + 3 phones.
     torch.testing.assert_close(errors.compute(), torch.tensor(100 * 7 / 18))
 
 
-def test_the_table_pairs_what_was_said_with_what_was_recognised():
+def test_the_table_pairs_what_was_said_with_what_was_recognized():
     table = counted(("sil k ae t sil", "sil k ah t s sil"), ("k ae", "")).table
     names = [*NAMES, None]
     found = {(names[row], names[column]): int(table[row, column]) for row, column in table.nonzero().tolist()}

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from lightning_wavenet import load
 from lightning_wavenet.cli.main import main
 
 CONFIGS = Path(__file__).parents[1] / "configs" / "experiments"
@@ -26,27 +27,26 @@ def test_training_and_generation(corpus, config, speakers, voice, rate, real_cor
     monkeypatch.chdir(tmp_path)
     data = {
         "root": root,
-        "crops.workers": 0,
-        "crops.batch_size": 1,
+        "num_workers": 0,
+        "batch_size": 1,
         "crops.samples": 1_000,
-        "crops.evaluation_windows": 4,
+        "crops.validation_windows": 4,
     }
     arguments = ["fit", "--config", str(CONFIGS / config), "--run", "run", "--samples.every_n_steps", "0"]
-    arguments += [f"--data.init_args.{key}={value}" for key, value in data.items()]
+    arguments += [f"--data.{key}={value}" for key, value in data.items()]
     arguments += ["--trainer.max_steps=12", "--trainer.val_check_interval=6", "--trainer.accelerator=cpu"]
     # A small net on the experiment's corpus: what is tried is the corpus.
-    arguments += [
-        "--model.init_args.backbone.init_args.dilations=1..16",
-        "--model.init_args.optimizer.init_args.lr=0.01",
-    ]
+    arguments += ["--model.backbone.dilations=1..16", "--model.optimizer.lr=0.01"]
     if "fsdd" in config:
-        arguments += ["--model.init_args.lr_scheduler.init_args.warmup_steps=0"]
-    if speakers:
-        arguments += [f"--model.init_args.speakers={speakers}"]
+        arguments += ["--model.lr_scheduler.warmup_steps=0"]
     main(arguments)
     before, after = (float(part.split()[0]) for part in capsys.readouterr().out.rpartition("Hz): ")[2].split(", ")[:2])
     assert before == pytest.approx(8, abs=0.2)
     assert after < before - 0.2
+    # How many speakers there are is for the corpus to say.
+    model = load("run/checkpoints/best.ckpt", device="cpu")
+    assert len(model.vocabulary.speakers) == (speakers or 0)
+    assert model.backbone.global_channels == (speakers or 0)
     main(
         ["generate", "run/checkpoints/best.ckpt", "--out", "clips", "--seconds", "0.05"]
         + (["--speaker", voice] if voice else [])

@@ -1,13 +1,15 @@
-"""The recogniser: frames and labels line up, padding changes nothing, each loss is what it says."""
+"""The recognizer: frames and labels line up, padding changes nothing, each loss is what it says."""
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
-from nets import build
+from nets import build, set_up
 from recordings import opened, write_clips
 from torch.nn import functional as F
 
@@ -16,43 +18,45 @@ from lightning_wavenet import blueprint
 from lightning_wavenet.batch import Batch
 from lightning_wavenet.decoding import BestPath, PrefixBeam, Segment, Viterbi
 from lightning_wavenet.errors import RequestError
+from lightning_wavenet.models import PhoneRecognizer
+from lightning_wavenet.models.frames import standardized
 from lightning_wavenet.tasks import ConvolutionalFrames, RecognitionWaveNet, RecurrentFrames
-from lightning_wavenet.tasks.frames import standardized
 from lightning_wavenet.vocabulary import Vocabulary
 
 FRAME = 7
 PHONES = ("a", "b", "sil")
+LAYERS = partial(ConvolutionalFrames, channels=6, layers=2, kernel_size=3)
 
 
-def recognizer(frames: torch.nn.Module | None = None, **options: object) -> RecognitionWaveNet:
-    """A tiny net in evaluation mode, with frames of 7 samples."""
-    frames = ConvolutionalFrames(channels=6, layers=2, kernel_size=3) if frames is None else frames
-    options = {"phones": 3, "frame": FRAME} | options
-    task = RecognitionWaveNet(build(), frames, **options)
-    task.vocabulary = Vocabulary(700, phones=PHONES)
+def recognizer(
+    frames: Callable[[], torch.nn.Module] = LAYERS, phones: tuple[str, ...] = PHONES, **options: object
+) -> RecognitionWaveNet:
+    """A task whose model is a tiny net in evaluation mode, with frames of 7 samples."""
+    task = RecognitionWaveNet(build, frames, **{"frame": FRAME} | options)
+    task.model = task.build(Vocabulary(700, phones=phones))
     task.log = lambda *args, **kwargs: None
     return task.eval()
 
 
-def batch_of(task: RecognitionWaveNet, lengths: list[int], seed: int = 0) -> Batch:
+def batch_of(model: PhoneRecognizer, lengths: list[int], seed: int = 0) -> Batch:
     """Whole clips of noise, with a random phone a frame, and three phones in their order."""
     generator = torch.Generator().manual_seed(seed)
-    waveform = torch.zeros(len(lengths), task.context + max(lengths))
+    waveform = torch.zeros(len(lengths), model.history + max(lengths))
     mask = torch.zeros_like(waveform, dtype=torch.bool)
     phones = torch.full((len(lengths), waveform.shape[1] // FRAME), -1)
     for row, length in enumerate(lengths):
-        waveform[row, task.context : task.context + length] = torch.rand(length, generator=generator) - 0.5
-        mask[row, task.context : task.context + length] = True
-        first, frames = task.context // FRAME, length // FRAME
+        waveform[row, model.history : model.history + length] = torch.rand(length, generator=generator) - 0.5
+        mask[row, model.history : model.history + length] = True
+        first, frames = model.history // FRAME, length // FRAME
         phones[row, first : first + frames] = torch.randint(3, (frames,), generator=generator)
     said = torch.tensor([[0, 1, 2], [1, 0, -1], [2, 0, 1]])[: len(lengths)]
     ids = [f"clip {row}" for row in range(len(lengths))]
     return Batch(waveform, mask, ids, phones=phones, transcript=said, optional=torch.zeros_like(said, dtype=torch.bool))
 
 
-def row_of(task: RecognitionWaveNet, batch: Batch, row: int, length: int) -> Batch:
+def row_of(model: PhoneRecognizer, batch: Batch, row: int, length: int) -> Batch:
     """A clip of a batch by itself, without padding."""
-    end = task.context + length
+    end = model.history + length
     assert batch.phones is not None
     assert batch.transcript is not None
     assert batch.optional is not None
@@ -70,29 +74,29 @@ def row_of(task: RecognitionWaveNet, batch: Batch, row: int, length: int) -> Bat
 
 @pytest.mark.parametrize("clip_sample", [0, 6, 7, 40, 76, 83])
 def test_a_sample_is_heard_in_its_frame_and_in_those_of_the_receptive_field_behind_it(clip_sample):
-    task = recognizer()
-    waveform = batch_of(task, [84]).waveform
-    before = task.pool(waveform)
-    waveform[0, task.context + clip_sample] += 0.4
-    frames = (task.pool(waveform) != before).any(-1)[0].nonzero().flatten().tolist()
+    model = recognizer().model
+    waveform = batch_of(model, [84]).waveform
+    before = model.pool(waveform)
+    waveform[0, model.history + clip_sample] += 0.4
+    frames = (model.pool(waveform) != before).any(-1)[0].nonzero().flatten().tolist()
     # Frame n is made of the steps at samples 7 n to 7 n + 6, each of which hears itself and R - 1 samples before it.
-    last = (clip_sample + task.backbone.receptive_field - 1) // FRAME
+    last = (clip_sample + model.backbone.receptive_field - 1) // FRAME
     assert frames == [n for n in range(12) if clip_sample // FRAME <= n <= last]
 
 
 def test_the_mean_of_a_frame_is_that_of_its_samples():
-    task = recognizer()
-    batch = batch_of(task, [30])
-    codes = task.backbone.distribution.encode(batch.waveform)
-    field = task.backbone.receptive_field
+    model = recognizer().model
+    batch = batch_of(model, [30])
+    codes = model.backbone.distribution.encode(batch.waveform)
+    field = model.backbone.receptive_field
     frames = []
     for n in range(30 // FRAME):
         heard = []
         for sample in range(n * FRAME, (n + 1) * FRAME):
-            end = task.context + sample + 1
-            heard.append(task.backbone.features(codes[:, end - field : end])[0, 0].relu())
+            end = model.history + sample + 1
+            heard.append(model.backbone.features(codes[:, end - field : end])[0, 0].relu())
         frames.append(torch.stack(heard).mean(0))
-    torch.testing.assert_close(task.pool(batch.waveform)[0], torch.stack(frames))
+    torch.testing.assert_close(model.pool(batch.waveform)[0], torch.stack(frames))
 
 
 def test_every_channel_of_a_clip_gets_mean_0_and_deviation_1_and_0_beyond_it():
@@ -115,29 +119,31 @@ def test_a_click_is_heard_in_the_frame_that_the_corpus_labels_with_it(impulse, t
     for number in range(2):
         lines = [f"{start} {end} {label}\n" for start, end, label in spans if end > start]
         (tmp_path / "corpus" / f"clip_{number:03d}.phn").write_text("".join(lines))
-    task = recognizer()
-    data = opened(tmp_path / "corpus", Crops(samples=None, batch_size=2))
-    task.prepare(data)
+    data = opened(tmp_path / "corpus", Crops(samples=None), batch_size=2)
+    task = recognizer(phones=data.vocabulary.phones)
+    data.connect(task.request)
     batch = next(iter(data.train_dataloader()))
     assert data.vocabulary.phones == ("click", "sil")
     labels = task._labels(batch, 10)
     assert labels.shape == (2, 10)
-    heard = task.pool(batch.waveform)
-    silent = task.pool(torch.zeros_like(batch.waveform))
+    heard = task.model.pool(batch.waveform)
+    silent = task.model.pool(torch.zeros_like(batch.waveform))
     changed = (heard != silent).any(-1)
     # Causal steps hear the click no earlier than its frame, and some frames longer.
     assert changed.long().argmax(1).tolist() == (labels == 0).long().argmax(1).tolist() == [impulse // FRAME] * 2
 
 
-@pytest.mark.parametrize("frames", [ConvolutionalFrames(6, 3, 5), RecurrentFrames(6, 2)], ids=["convolution", "lstm"])
+@pytest.mark.parametrize(
+    "frames", [partial(ConvolutionalFrames, 6, 3, 5), partial(RecurrentFrames, 6, 2)], ids=["convolution", "lstm"]
+)
 def test_logits_are_the_same_alone_padded_and_in_a_batch(frames):
-    task = recognizer(frames)
+    model = recognizer(frames).model
     lengths = [40, 83, 66]
-    together = batch_of(task, lengths)
-    heard = task.hear(together, predict=True)
+    together = batch_of(model, lengths)
+    heard = model(together, predict=True)
     assert heard.lengths.tolist() == [5, 11, 9]
     for row, length in enumerate(lengths):
-        alone = task.hear(row_of(task, together, row, length), predict=True)
+        alone = model(row_of(model, together, row, length), predict=True)
         count = length // FRAME
         assert alone.logits.shape == (1, count, 3)
         torch.testing.assert_close(heard.logits[row, :count], alone.logits[0], rtol=1e-5, atol=1e-6)
@@ -145,11 +151,11 @@ def test_logits_are_the_same_alone_padded_and_in_a_batch(frames):
 
 
 def test_next_samples_are_predicted_as_a_generating_task_does():
-    task = recognizer()
-    batch = batch_of(task, [50])
-    nats = task.backbone.nll(batch.waveform)
+    model = recognizer().model
+    batch = batch_of(model, [50])
+    nats = model.backbone.nll(batch.waveform)
     torch.testing.assert_close(
-        task.hear(batch, predict=True).nats, nats[:, task.context - task.backbone.receptive_field :]
+        model(batch, predict=True).nats, nats[:, model.history - model.backbone.receptive_field :]
     )
 
 
@@ -165,10 +171,10 @@ WEIGHTS = {
 @pytest.mark.parametrize("weights", WEIGHTS.values(), ids=WEIGHTS)
 def test_the_loss_is_the_weighted_sum_of_what_each_is_by_itself(weights):
     task = recognizer(**weights)
-    batch = batch_of(task, [40, 83, 66])
-    heard = task.hear(batch, predict=True)
+    batch = batch_of(task.model, [40, 83, 66])
+    heard = task.model(batch, predict=True)
     count = heard.logits.shape[1]
-    labels = torch.stack([row[task.context // FRAME :][:count] for row in batch.phones])
+    labels = torch.stack([row[task.model.history // FRAME :][:count] for row in batch.phones])
     expected = 0.0
     if task.frame_weight:
         expected += task.frame_weight * F.cross_entropy(heard.logits[labels >= 0], labels[labels >= 0]).item()
@@ -185,7 +191,7 @@ def test_the_loss_is_the_weighted_sum_of_what_each_is_by_itself(weights):
             nats -= sum_of_divisions(log[row, :frames], said.tolist())
         expected += task.ctc_weight * nats / task.sum_scale / heard.lengths.sum().item()
     if task.sample_weight:
-        expected += task.sample_weight * heard.nats[batch.target_mask[:, task.context :]].mean().item()
+        expected += task.sample_weight * heard.nats[batch.target_mask[:, task.model.history :]].mean().item()
     assert task.training_step(batch, 0).item() == pytest.approx(expected, rel=1e-5)
 
 
@@ -204,7 +210,7 @@ def sum_of_divisions(log: torch.Tensor, said: list[int]) -> float:
 @pytest.mark.parametrize("weights", WEIGHTS.values(), ids=WEIGHTS)
 def test_training_gives_every_weight_that_is_trained_a_gradient_and_padding_none(weights):
     task = recognizer(**weights)
-    short = batch_of(task, [63])
+    short = batch_of(task.model, [63])
     padding = 4 * FRAME
     padded = short._replace(
         waveform=F.pad(short.waveform, (0, padding)),
@@ -219,27 +225,27 @@ def test_training_gives_every_weight_that_is_trained_a_gradient_and_padding_none
         gradients.append([weight.grad.clone() for weight in trained])
     assert all(gradient.abs().sum() > 0 for gradient in gradients[0])
     torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-4, atol=1e-6)
-    head = list(task.backbone.head.parameters())
+    head = list(task.model.backbone.head.parameters())
     assert all(weight.requires_grad == (task.sample_weight > 0) for weight in head)
 
 
 def test_the_prior_follows_the_mean_posterior_of_whole_frames():
     task = recognizer()
-    batch = batch_of(task, [40, 83])
-    heard = task.hear(batch)
+    batch = batch_of(task.model, [40, 83])
+    heard = task.model(batch)
     inside = torch.cat([heard.logits[0, :5], heard.logits[1, :11]]).softmax(-1).mean(0)
     task.training_step(batch, 0)
-    torch.testing.assert_close(task.prior, 0.9 * torch.full((3,), 1 / 3) + 0.1 * inside)
-    task.prior_weight = 0.5
-    scores = task.scores(heard.logits)
-    torch.testing.assert_close(scores, heard.logits.log_softmax(-1) - 0.5 * task.prior.log())
+    torch.testing.assert_close(task.model.prior, 0.9 * torch.full((3,), 1 / 3) + 0.1 * inside)
+    task.model.prior_weight = 0.5
+    scores = task.model.scores(heard.logits)
+    torch.testing.assert_close(scores, heard.logits.log_softmax(-1) - 0.5 * task.model.prior.log())
 
 
 def test_clips_too_short_for_their_phones_teach_nothing():
     task = recognizer(frame_weight=0.0, ctc_weight=1.0, sample_weight=0.0)
-    batch = batch_of(task, [83, 2 * FRAME])
+    batch = batch_of(task.model, [83, 2 * FRAME])
     batch = batch._replace(transcript=torch.tensor([[0, 1, 2], [0, 1, 2]]))
-    alone = row_of(task, batch, 0, 83)
+    alone = row_of(task.model, batch, 0, 83)
     loss = task.training_step(batch, 0)
     assert loss.item() == pytest.approx(task.training_step(alone, 0).item(), rel=1e-5)
     loss.backward()
@@ -247,32 +253,34 @@ def test_clips_too_short_for_their_phones_teach_nothing():
 
 
 def test_errors_are_counted_over_folded_phones_and_without_silences_that_nobody_has_heard():
-    task = recognizer(phones=4, score_set=39, sample_weight=0.0)
-    task.vocabulary = Vocabulary(700, phones=("aa", "ao", "q", "sil"))
-    assert task.scored_names() == ["aa", "sil"]
-    batch = batch_of(task, [63])
+    phones = ("aa", "ao", "q", "sil")
+    task = recognizer(phones=phones, score_set=39, sample_weight=0.0)
+    set_up(task, Vocabulary(700, phones=phones))
+    assert task.model.scored_names() == ["aa", "sil"]
+    batch = batch_of(task.model, [63])
     said = torch.tensor([[0, 1, 2, 3]])
     decoded = [(3, 0, 2), (1, 2, 4), (2, 4, 5), (1, 5, 9)]
 
     def measure(optional: list[bool]) -> float:
         task.measures["val"].errors.reset()
-        task.decode = lambda logits: [Segment(*segment) for segment in decoded]
+        task.model.decode = lambda logits: [Segment(*segment) for segment in decoded]
         task.validation_step(batch._replace(transcript=said, optional=torch.tensor([optional])), 0)
         return task.measures["val"].errors.compute().item()
 
-    # Said aa aa sil, recognised sil aa aa: two edits. Without silences: nothing wrong in two phones.
+    # Said aa aa sil, recognized sil aa aa: two edits. Without silences: nothing wrong in two phones.
     assert measure([False] * 4) == pytest.approx(100 * 2 / 3)
     assert measure([False, False, False, True]) == 0
 
 
-def test_a_task_is_rebuilt_from_its_blueprint():
-    task = recognizer(decoder=Viterbi(0.5, -1.0, 2), score_set=39)
-    again = blueprint.build(copy.deepcopy(blueprint.describe(task)))
-    again.load_state_dict(task.state_dict())
-    batch = batch_of(task, [60])
-    assert blueprint.describe(again) == blueprint.describe(task)
+def test_a_model_is_rebuilt_from_its_blueprint():
+    model = recognizer(decoder=Viterbi(0.5, -1.0, 2), score_set=39).model
+    described = blueprint.describe(model, leave_out=("vocabulary",))
+    again = blueprint.build(copy.deepcopy(described), vocabulary=model.vocabulary)
+    again.load_state_dict(model.state_dict())
+    batch = batch_of(model, [60])
+    assert blueprint.describe(again, leave_out=("vocabulary",)) == described
     assert again.decoder.shortest == 2
-    torch.testing.assert_close(again.eval().hear(batch).logits, task.hear(batch).logits)
+    torch.testing.assert_close(again.eval()(batch).logits, model(batch).logits)
 
 
 @pytest.mark.parametrize(
@@ -291,7 +299,15 @@ def test_options_that_do_not_go_together_are_refused(options, message):
         recognizer(**options)
 
 
-def test_a_corpus_with_another_number_of_phones_is_refused_with_both_numbers():
+def test_a_corpus_with_other_phones_is_refused_with_both():
     task = recognizer(decoder=BestPath())
-    with pytest.raises(RequestError, match=r"corpus has 2 phones, but model\.phones is 3"):
-        task.check(Vocabulary(700, phones=("a", "b")))
+    with pytest.raises(
+        RequestError, match=r"different phones \(3 and 2\): only the model has sil, only the corpus none"
+    ):
+        set_up(task, Vocabulary(700, phones=("a", "b")))
+    set_up(task, Vocabulary(700, phones=PHONES, speakers=("anna",)))
+
+
+def test_a_corpus_without_phones_is_refused():
+    with pytest.raises(RequestError, match="neither phones nor texts to recognize"):
+        set_up(RecognitionWaveNet(build, frame=FRAME), Vocabulary(700, speakers=("anna",)))

@@ -119,7 +119,9 @@ def stopped_while_training(arguments: list[str], send: Callable[[int, int], None
     finally:
         running.kill()
     step = contents("parts")["global_step"]
-    assert lines[-1] == f"stopped by {number.name} at step {step}; go on with --ckpt_path parts/checkpoints/last.ckpt\n"
+    assert (
+        lines[-1] == f"stopped by {number.name} at step {step}; resume with --ckpt_path parts/checkpoints/last.ckpt\n"
+    )
     return step
 
 
@@ -129,7 +131,7 @@ def cut(path: Path) -> None:
 
 def flip(path: Path) -> None:
     """One byte of a weight, which leaves the file as easy to read as before."""
-    weight = torch.load(path, weights_only=True)["ema"]["weights"]["backbone.head.3.weight"].numpy().tobytes()
+    weight = torch.load(path, weights_only=True)["ema"]["weights"]["model.backbone.head.3.weight"].numpy().tobytes()
     contents = bytearray(path.read_bytes())
     contents[contents.index(weight) + 5] ^= 1
     path.write_bytes(contents)
@@ -146,12 +148,12 @@ def written(path: Path) -> int:
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_stopped_run_goes_on_to_the_bit(fit, workers, capsys):
     """With average, schedule and accumulation; stopped in the middle of an epoch, and before a validation."""
-    fit += [f"--data.init_args.crops.workers={workers}"]
+    fit += [f"--data.num_workers={workers}"]
     main([*fit, "--run", "whole"])
     capsys.readouterr()
     assert stopped([*fit, "--run", "parts", *knock(5, signal.SIGTERM)]) == 143
     last = "parts/checkpoints/last.ckpt"
-    assert f"stopped by SIGTERM at step 5; go on with --ckpt_path {last}\n" in capsys.readouterr().out
+    assert f"stopped by SIGTERM at step 5; resume with --ckpt_path {last}\n" in capsys.readouterr().out
     assert contents("parts")["global_step"] == 5
     assert stopped([*fit, "--ckpt_path", last, *knock(8, signal.SIGINT)]) == 130
     said = capsys.readouterr().out
@@ -165,7 +167,7 @@ def test_a_stopped_run_goes_on_to_the_bit(fit, workers, capsys):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_to_the_command_and_its_workers_stops_it_after_a_step(fit, number):
     """As a terminal or a scheduler sends it, to all processes at once."""
-    fit += ["--data.init_args.crops.workers=2"]
+    fit += ["--data.num_workers=2"]
     step = stopped_while_training(fit, os.killpg, number)
     end = ["--trainer.max_steps", str(step + 9)]
     main([*fit, "--run", "parts", "--resume", *end])
@@ -263,7 +265,7 @@ def test_a_full_disk_ends_the_run_in_one_line_and_keeps_what_there_was(fit, caps
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("wavenet: error:")]
     assert line.endswith("File too large (the checkpoint before is kept): 'run/checkpoints/best.ckpt'"), line
     assert last.read_bytes() == before
-    assert not list(Path("run/checkpoints").glob("*.part"))
+    assert not list(Path("run/checkpoints").glob(".*.part"))
     main([*fit, "--run", "run", "--resume"])
     main([*fit, "--run", "whole"])
     assert_same("run", "whole")
@@ -275,7 +277,10 @@ def test_killed_while_a_checkpoint_is_written(fit, call):
 
     def deadly() -> None:
         def die(*_: Any) -> None:
-            if list(Path("run/checkpoints").glob("last.ckpt.part")) and Path("run/checkpoints/previous.ckpt").exists():
+            if (
+                list(Path("run/checkpoints").glob(".last.ckpt.*.part"))
+                and Path("run/checkpoints/previous.ckpt").exists()
+            ):
                 os.kill(os.getpid(), signal.SIGKILL)
 
         if call == "fsync":
@@ -292,8 +297,8 @@ def test_killed_while_a_checkpoint_is_written(fit, call):
 
     assert ended(launch([*fit, "--run", "run"], deadly)) == -signal.SIGKILL
     folder = Path("run/checkpoints")
-    (folder / "another.ckpt.part").touch()
-    assert (folder / "last.ckpt.part").exists()
+    (folder / ".another.ckpt.1.part").touch()
+    assert list(folder.glob(".last.ckpt.*.part"))
     assert (folder / "previous.ckpt").exists()
     assert (folder / "last.ckpt").exists() == (call != "replace once more")
     main([*fit, "--run", "run", "--resume"])
@@ -334,9 +339,10 @@ def test_resume_begins_where_there_is_nothing_and_keeps_config_and_logs(fit, cap
     assert "wavenet fit --run DIR --resume" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_two_processes_stop_after_the_same_step(fit):
     """Though only the first hears of it."""
-    fit += ["--trainer.devices=2", "--trainer.strategy=ddp", "--data.init_args.crops.batch_size=2"]
+    fit += ["--trainer.devices=2", "--trainer.strategy=ddp", "--data.batch_size=2"]
     step = stopped_while_training(fit, os.kill, signal.SIGTERM)
     fit += ["--trainer.max_steps", str(step + 9), "--run"]
     for arguments in ([*fit, "parts", "--resume"], [*fit, "whole"]):
@@ -350,9 +356,10 @@ def test_two_processes_stop_after_the_same_step(fit):
     assert_same("parts", "whole")
 
 
+@pytest.mark.slow
 def test_twenty_kills(fit):
     """Killed at random moments of start-up, and of training, validating and writing; with a worker."""
-    fit += ["--data.init_args.crops.workers=1", "--trainer.accumulate_grad_batches=1", "--trainer.max_steps=300"]
+    fit += ["--data.num_workers=1", "--trainer.accumulate_grad_batches=1", "--trainer.max_steps=300"]
     fit += ["--trainer.val_check_interval=20", "--checkpoint.every_n_steps=2", "--run"]
     assert ended(launch([*fit, "whole"])) == 0, said()
     last = Path("parts/checkpoints/last.ckpt")

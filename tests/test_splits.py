@@ -96,6 +96,7 @@ def test_a_folder_is_divided_by_its_speakers(tmp_path):
     split = Split(0, 0, by="speaker", validation_speakers=["bo"], test_speakers=["cy"])
     data = opened(tmp_path / "corpus", Crops(20), split, r"(?P<speaker>\w+)/")
     found = {
-        name: {data.clips.speakers[clip] for clip in data.clips_of(name)} for name in ("train", "validation", "test")
+        name: {data.clips.value("speaker", clip) for clip in data.clips_of(name)}
+        for name in ("train", "validation", "test")
     }
     assert found == {"train": {"ann"}, "validation": {"bo"}, "test": {"cy"}}

@@ -16,15 +16,13 @@ import soundfile
 from datamodules import synthetic
 from datamodules.audio_folder import AudioFolderDataModule
 from datamodules.cache import Audio
-from datamodules.crops import Crops
 from datamodules.espeak import PAUSE, Espeak, Utterance, Voice, phones_of
 from datamodules.phone_times import read_phones
-from datamodules.records import Phone
 from datamodules.sentences import sentences
-from datamodules.splits import Split
 from datamodules.synthetic import SPEAKERS, synthesize_folder, synthesize_vctk, tone_speakers, tones
 from datamodules.vctk import VCTKDataModule
 from lightning_wavenet.errors import RequestError
+from lightning_wavenet.phones import Phone
 
 needs_espeak = pytest.mark.skipif(
     find_spec("espeakng_loader") is None, reason="espeak-ng is not installed: pip install lightning-wavenet[synthetic]"
@@ -231,8 +229,7 @@ def test_vctk_layout(tmp_path):
     assert header.split() == ["ID", "AGE", "GENDER", "ACCENTS", "REGION", "COMMENTS"]
     assert [row.split()[:4] for row in rows] == [["p225", "30", "F", "American"], ["p226", "30", "M", "American"]]
 
-    options = Audio(sample_rate=16_000), Split(), Crops(samples=100, batch_size=1)
-    records = VCTKDataModule(root, *options).listing().records
+    records = VCTKDataModule(root, audio=Audio(sample_rate=16_000)).listing().records
     assert {record.id: record.text for record in records} == {Path(s).name: t.strip() for s, t in texts.items()}
 
 
@@ -249,8 +246,8 @@ def test_folder_layout(tmp_path, sample_rate):
         assert read_phones(root / f"{stem}.phn")[-1].end == info.frames
     assert len({(root / f"{stem}.txt").read_text() for stem in stems}) == 6
 
-    options = Audio(sample_rate=16_000), Split(), Crops(samples=100, batch_size=1)
-    records = AudioFolderDataModule(root, *options, pattern="(?P<speaker>[^/]+)/").listing().records
+    data = AudioFolderDataModule(root, "(?P<speaker>[^/]+)/", audio=Audio(sample_rate=16_000))
+    records = data.listing().records
     assert [(record.id, record.speaker) for record in records] == [(f"{s}.wav", s.split("/")[0]) for s in stems]
 
 

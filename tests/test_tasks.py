@@ -1,4 +1,5 @@
 import math
+from functools import partial
 from typing import ClassVar
 
 import pytest
@@ -15,15 +16,21 @@ from lightning_wavenet.batch import Batch
 from lightning_wavenet.callbacks import LastAndBest
 from lightning_wavenet.errors import RequestError
 from lightning_wavenet.metrics import BitsPerSample
+from lightning_wavenet.models import SpeakerModel, UnconditionalModel
 from lightning_wavenet.sampling import Sampler
 from lightning_wavenet.schedules import WarmupCosine
 from lightning_wavenet.tasks import SpeakerWaveNet, UnconditionalWaveNet
 from lightning_wavenet.vocabulary import Vocabulary
 
+VOICES = Vocabulary(8_000, speakers=("a", "b", "c"))
 
-def speaker_task(embedding: bool = False, speakers: int = 3) -> SpeakerWaveNet:
-    width = 5 if embedding else speakers
-    return SpeakerWaveNet(build("global", global_channels=width), speakers=speakers, embedding=embedding)
+
+def speaker_model(embedding: bool = False) -> SpeakerModel:
+    return SpeakerModel(build("global", global_channels=5 if embedding else 3), VOICES, embedding)
+
+
+def speaker_task(kind: str = "global", embedding: int | None = None, **options) -> SpeakerWaveNet:
+    return SpeakerWaveNet(partial(build, kind), embedding, **options)
 
 
 def batch_of(lengths, context, speakers=(0, 1, 2), padding=0, seed=0):
@@ -46,32 +53,39 @@ def row_of(batch, row, length):
     )
 
 
-def total(task, batch):
-    nats, mask = task.nats(batch)
+def total(model, batch):
+    nats, mask = model.nats(batch)
     return nats[mask].sum().item(), int(mask.sum())
 
 
 @pytest.mark.parametrize("embedding", [False, True])
 def test_the_loss_of_a_clip_is_the_same_alone_padded_and_in_a_batch(embedding):
-    task = speaker_task(embedding)
-    field = task.backbone.receptive_field
+    model = speaker_model(embedding)
+    field = model.backbone.receptive_field
     together = batch_of([40, 70, 55], field, padding=13)
     alone = [row_of(together, row, field + length) for row, length in enumerate([40, 70, 55])]
     padded = [row_of(together, row, together.waveform.shape[1]) for row in range(3)]
-    expected = [total(task, clip) for clip in alone]
+    expected = [total(model, clip) for clip in alone]
     assert [samples for _, samples in expected] == [40, 70, 55]
     for one, (nats, samples) in zip(padded, expected, strict=True):
-        assert total(task, one) == (pytest.approx(nats, rel=1e-6), samples)
-    assert total(task, together) == (pytest.approx(sum(nats for nats, _ in expected), rel=1e-6), 165)
-    task.log = lambda *args, **kwargs: None
+        assert total(model, one) == (pytest.approx(nats, rel=1e-6), samples)
+    assert total(model, together) == (pytest.approx(sum(nats for nats, _ in expected), rel=1e-6), 165)
+    task = training(model)
     assert task.training_step(together, 0).item() == pytest.approx(sum(n for n, _ in expected) / 165, rel=1e-6)
 
 
-def test_padding_gets_no_gradient():
-    task = speaker_task()
+def training(model: SpeakerModel) -> SpeakerWaveNet:
+    """A task with a model, that logs nothing."""
+    task = SpeakerWaveNet()
+    task.model = model
     task.log = lambda *args, **kwargs: None
-    short = batch_of([40], task.backbone.receptive_field)
-    padded = batch_of([40], task.backbone.receptive_field, padding=50)
+    return task
+
+
+def test_padding_gets_no_gradient():
+    task = training(speaker_model())
+    short = batch_of([40], task.model.backbone.receptive_field)
+    padded = batch_of([40], task.model.backbone.receptive_field, padding=50)
     gradients = []
     for batch in (short, padded):
         task.zero_grad()
@@ -81,10 +95,10 @@ def test_padding_gets_no_gradient():
 
 
 def test_samples_without_whole_context_never_count():
-    task = speaker_task()
+    model = speaker_model()
     batch = batch_of([60], 0)
     assert batch.target_mask.all()
-    assert total(task, batch)[1] == 60 - task.backbone.receptive_field
+    assert total(model, batch)[1] == 60 - model.backbone.receptive_field
 
 
 def test_bits_are_weighted_by_sample_and_not_by_batch():
@@ -99,35 +113,38 @@ def test_bits_are_weighted_by_sample_and_not_by_batch():
 def test_untrained_bits_are_eight():
     torch.manual_seed(0)
     net = WaveNet(dilations="1..16", residual_channels=16, gate_channels=32)
-    task = UnconditionalWaveNet(net)
-    nats, samples = total(task, batch_of([500], net.receptive_field))
+    model = UnconditionalModel(net, Vocabulary(8_000))
+    nats, samples = total(model, batch_of([500], net.receptive_field))
     assert nats / samples / math.log(2) == pytest.approx(8, abs=0.1)
 
 
 def test_one_hot_speaker_is_its_column_of_the_projection():
-    task = speaker_task()
-    vector = task.condition(batch_of([5, 5], 0, speakers=(2, 0))).vector
+    model = speaker_model()
+    vector = model.condition(batch_of([5, 5], 0, speakers=(2, 0))).vector
     assert vector.tolist() == [[0, 0, 1], [1, 0, 0]]
-    terms = task.backbone.stack.global_terms(vector)
-    width = task.backbone.gate_channels
+    terms = model.backbone.stack.global_terms(vector)
+    width = model.backbone.gate_channels
     for layer, term in enumerate(terms):
-        torch.testing.assert_close(term, task.backbone.stack.vector.weight[layer * width :][:width, [2, 0]].T)
+        torch.testing.assert_close(term, model.backbone.stack.vector.weight[layer * width :][:width, [2, 0]].T)
 
 
-def test_a_corpus_with_another_number_of_speakers_is_refused_with_both_numbers():
-    with pytest.raises(RequestError, match=r"corpus has 2 speakers, but model\.speakers is 3"):
-        speaker_task().check(Vocabulary(8000, speakers=("a", "b")))
+def test_the_corpus_decides_how_wide_the_condition_is():
+    assert speaker_task().build(VOICES).backbone.global_channels == 3
+    assert speaker_task(embedding=5).build(VOICES).backbone.global_channels == 5
+    assert speaker_task(embedding=5).build(VOICES).voices.weight.shape == (3, 5)
 
 
-def test_nets_that_do_not_fit_their_task_are_refused():
-    with pytest.raises(ValueError, match=r"speakers is 4, backbone\.global_channels is 3"):
-        SpeakerWaveNet(build("global"), speakers=4)
+def test_nets_that_do_not_fit_their_model_are_refused():
+    with pytest.raises(ValueError, match=r"there are 3 speakers, and backbone\.global_channels is 4"):
+        SpeakerModel(build("global", global_channels=4), VOICES)
     with pytest.raises(ValueError, match="embedding needs a width"):
-        SpeakerWaveNet(build(), speakers=4, embedding=True)
-    with pytest.raises(RequestError, match="no conditions"):
-        UnconditionalWaveNet(build("global")).check(Vocabulary(8000))
-    with pytest.raises(RequestError, match="names none"):
-        speaker_task().condition(batch_of([5], 0)._replace(speaker=None))
+        speaker_task(embedding=0).build(VOICES)
+    with pytest.raises(ValueError, match="no conditions"):
+        UnconditionalWaveNet(partial(build, "global")).build(VOICES)
+    with pytest.raises(ValueError, match="names none"):
+        speaker_task().build(Vocabulary(8_000))
+    with pytest.raises(RequestError, match="the batch has none"):
+        speaker_model().condition(batch_of([5], 0)._replace(speaker=None))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -140,10 +157,14 @@ def test_a_backbone_is_rebuilt_from_its_blueprint(kind):
     assert again.receptive_field == net.receptive_field
 
 
-def corpus(root, **crops) -> AudioFolderDataModule:
-    options = {"samples": 500, "batch_size": 4, **crops}
+def corpus(root, samples: int = 500, rate: int = 2_000, **options) -> AudioFolderDataModule:
     return AudioFolderDataModule(
-        root, Audio(2_000), Split(validation=0.1, test=0.1), Crops(**options), pattern=r"(?P<speaker>\w+)/"
+        root,
+        r"(?P<speaker>\w+)/",
+        audio=Audio(rate),
+        split=Split(validation=0.1, test=0.1),
+        crops=Crops(samples),
+        **{"batch_size": 4, **options},
     )
 
 
@@ -161,19 +182,26 @@ def trainer_for(folder, steps, **options) -> pl.Trainer:
 
 
 def test_checkpoint_alone_is_enough_to_generate(tones, tmp_path):
-    task = SpeakerWaveNet(build("global and local", global_channels=3, upsampling=None), speakers=3)
+    task = speaker_task()
     trainer = trainer_for(tmp_path, 2)
     trainer.fit(task, corpus(tones))
     trainer.save_checkpoint(tmp_path / "some.ckpt")
-    loaded = lightning_wavenet.load(tmp_path / "some.ckpt")
-    assert type(loaded) is SpeakerWaveNet
-    assert not loaded.training
-    assert loaded.vocabulary == Vocabulary(2_000, ("tone001", "tone002", "tone003"))
-    for mine, theirs in zip(task.state_dict().values(), loaded.state_dict().values(), strict=True):
+    model = lightning_wavenet.load(tmp_path / "some.ckpt")
+    assert type(model) is SpeakerModel
+    assert not model.training
+    assert model.vocabulary.sample_rate == 2_000
+    assert model.vocabulary.speakers == ("tone001", "tone002", "tone003")
+    for mine, theirs in zip(task.model.state_dict().values(), model.state_dict().values(), strict=True):
         assert torch.equal(mine, theirs)
-    streams = loaded.streams(batch_of([5, 5, 5], 0), 50)
-    clips = Sampler(task.backbone.eval()).generate(streams)
-    assert all(torch.equal(a, b) for a, b in zip(clips, Sampler(loaded.backbone).generate(streams), strict=True))
+    streams = model.streams(batch_of([5, 5, 5], 0), 50, [1, 2, 3])
+    clips = Sampler(task.model.backbone.eval()).generate(streams)
+    assert all(torch.equal(a, b) for a, b in zip(clips, Sampler(model.backbone).generate(streams), strict=True))
+
+
+def test_a_checkpoint_of_the_first_format_is_refused_in_one_line(tmp_path):
+    torch.save({"state_dict": {}, "lightning_wavenet": {"task": {}, "vocabulary": None}}, tmp_path / "old.ckpt")
+    with pytest.raises(RequestError, match=r"old\.ckpt was written by an early version.*: train it again$"):
+        lightning_wavenet.load(tmp_path / "old.ckpt")
 
 
 def test_files_that_are_no_checkpoints_of_ours_are_refused_in_one_line(tmp_path):
@@ -209,9 +237,9 @@ def test_a_checkpoint_cannot_run_code_of_its_choice(tmp_path):
         ("lightning_wavenet.audio.write_clip", {}),
         ("lightning_wavenet.tasks.base.torch.save", {}),
     ]:
-        task = {"class_path": path, "init_args": arguments}
+        model = {"class_path": path, "init_args": arguments}
         torch.save(
-            {"state_dict": {}, "lightning_wavenet": {"task": task, "vocabulary": vocabulary}}, tmp_path / "x.ckpt"
+            {"state_dict": {}, "lightning_wavenet": {"model": model, "vocabulary": vocabulary}}, tmp_path / "x.ckpt"
         )
         with pytest.raises(RequestError):
             lightning_wavenet.load(tmp_path / "x.ckpt")
@@ -219,23 +247,20 @@ def test_a_checkpoint_cannot_run_code_of_its_choice(tmp_path):
 
 
 def test_resuming_from_a_checkpoint_that_does_not_fit_is_refused(tones, tmp_path):
-    first = SpeakerWaveNet(build("global"), speakers=3)
     trainer = trainer_for(tmp_path, 1)
-    trainer.fit(first, corpus(tones))
+    trainer.fit(speaker_task(), corpus(tones))
     trainer.save_checkpoint(tmp_path / "speakers.ckpt")
     for task, message in [
-        (UnconditionalWaveNet(build()), "checkpoint has task SpeakerWaveNet, this run UnconditionalWaveNet"),
-        (SpeakerWaveNet(build("global", kernel_size=3), speakers=3), "kernel_size 2, this run 3"),
-        (SpeakerWaveNet(build("global"), speakers=3, embedding=True), "embedding False, this run True"),
-        (SpeakerWaveNet(build("global"), 3, optimizer=torch.optim.NAdam), "optimizer Adam, this run NAdam"),
+        (UnconditionalWaveNet(build), "checkpoint has task SpeakerWaveNet, this run UnconditionalWaveNet"),
+        (SpeakerWaveNet(partial(build, "global", kernel_size=3)), "kernel_size 2, this run 3"),
+        (speaker_task(embedding=3), "embedding None, this run 3"),
+        (speaker_task(optimizer=torch.optim.NAdam), "optimizer Adam, this run NAdam"),
     ]:
         with pytest.raises(RequestError, match=message):
             trainer_for(tmp_path, 2).fit(task, corpus(tones), ckpt_path=tmp_path / "speakers.ckpt", weights_only=False)
-    other = corpus(tones)
-    other.audio = Audio(1_000)
-    again = SpeakerWaveNet(build("global"), speakers=3)
+    other = corpus(tones, rate=1_000)
     with pytest.raises(RequestError, match="sample_rate"):
-        trainer_for(tmp_path, 2).fit(again, other, ckpt_path=tmp_path / "speakers.ckpt", weights_only=False)
+        trainer_for(tmp_path, 2).fit(speaker_task(), other, ckpt_path=tmp_path / "speakers.ckpt", weights_only=False)
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -244,15 +269,13 @@ def test_stop_and_resume_is_the_uninterrupted_run_to_the_bit(tones, tmp_path, wo
 
     def fit(folder, steps, resume=None):
         pl.seed_everything(1, workers=True, verbose=False)
-        task = SpeakerWaveNet(
-            build("global"),
-            speakers=3,
+        task = speaker_task(
             optimizer=lambda parameters: torch.optim.Adam(parameters, lr=1e-2),
             lr_scheduler=lambda optimizer: torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.9),
         )
         callbacks = [LastAndBest()]
         trainer = trainer_for(folder, steps, gradient_clip_val=1.0, enable_checkpointing=True, callbacks=callbacks)
-        trainer.fit(task, corpus(tones, workers=workers), ckpt_path=resume)
+        trainer.fit(task, corpus(tones, num_workers=workers), ckpt_path=resume)
         assert trainer.num_training_batches == 20
         return task
 
@@ -261,25 +284,21 @@ def test_stop_and_resume_is_the_uninterrupted_run_to_the_bit(tones, tmp_path, wo
     resumed = fit(tmp_path / "resumed", 27, tmp_path / "stopped" / "checkpoints" / "last.ckpt")
     for name, value in whole.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[name]), name
-    assert not torch.equal(whole.backbone.head[1].weight, stopped.backbone.head[1].weight)
+    assert not torch.equal(whole.model.backbone.head[1].weight, stopped.model.backbone.head[1].weight)
 
 
 def test_three_speakers_of_one_tone_each_generate_their_own(tones, tmp_path):
     """The speaker's tone is the strongest in at least 16 of 24 clips; by chance it would be in 8."""
     pl.seed_everything(0, verbose=False)
-    net = WaveNet(
-        dilations="1..32 x2",
-        residual_channels=24,
-        gate_channels=48,
-        skip_channels=48,
-        head_channels=48,
-        global_channels=3,
+    net = partial(
+        WaveNet, dilations="1..32 x2", residual_channels=24, gate_channels=48, skip_channels=48, head_channels=48
     )
-    task = SpeakerWaveNet(net, speakers=3, optimizer=lambda parameters: torch.optim.Adam(parameters, lr=5e-3))
+    task = SpeakerWaveNet(net, optimizer=lambda parameters: torch.optim.Adam(parameters, lr=5e-3))
     trainer_for(tmp_path, 300, gradient_clip_val=1.0).fit(task, corpus(tones, samples=500, batch_size=4))
     speakers = torch.arange(3).repeat(8)
     prompts = batch_of([5] * 24, 0)._replace(speaker=speakers)
-    clips = torch.stack(Sampler(net.eval()).generate(task.streams(prompts, 2_000, seed=1)))
+    model = task.model.eval()
+    clips = torch.stack(Sampler(model.backbone).generate(model.streams(prompts, 2_000, range(1, 25))))
     spectra = torch.fft.rfft(clips * torch.hann_window(2_000)).abs().square()
     tones_hz = [round(100 * prime**0.5) for prime in (2, 3, 5)]
     power = torch.stack([spectra[:, tone - 3 : tone + 4].sum(1) for tone in tones_hz], dim=1)
@@ -287,9 +306,7 @@ def test_three_speakers_of_one_tone_each_generate_their_own(tones, tmp_path):
 
 
 def test_scheduler_steps_with_the_optimizer(tones, tmp_path):
-    task = SpeakerWaveNet(
-        build("global"),
-        speakers=3,
+    task = speaker_task(
         optimizer=lambda parameters: torch.optim.SGD(parameters, lr=1.0),
         lr_scheduler=lambda optimizer: torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5),
     )
@@ -306,9 +323,7 @@ def test_a_plateau_is_looked_for_once_a_validation(tones, tmp_path):
             self.seen.append(float(metrics))
             super().step(metrics)
 
-    task = SpeakerWaveNet(
-        build("global"),
-        speakers=3,
+    task = speaker_task(
         optimizer=lambda parameters: torch.optim.SGD(parameters, lr=1e-9),
         lr_scheduler=lambda optimizer: Counting(optimizer, factor=0.1, patience=0, threshold=0.1, eps=0),
     )
@@ -320,18 +335,18 @@ def test_a_plateau_is_looked_for_once_a_validation(tones, tmp_path):
 
 
 def test_validation_bits_are_those_of_the_whole_split(tones, tmp_path):
-    task = SpeakerWaveNet(build("global"), speakers=3)
+    task = speaker_task()
     data = corpus(tones, batch_size=3, samples=300)
     trainer = trainer_for(tmp_path, 1, limit_val_batches=1.0)
     reported = trainer.validate(task, data, verbose=False)[0]["val/bits"]
-    field = task.backbone.receptive_field
+    field = task.model.backbone.receptive_field
     nats = samples = 0
     for index in data.clips_of("validation"):
-        pcm = torch.from_numpy(data.clips.read(index, 0, 10**9) / 32768.0).float()
+        pcm = torch.from_numpy(data.clips.pcm(index, 0, 10**9) / 32768.0).float()
         clip = F.pad(pcm, (field, 0)).unsqueeze(0)
-        speaker = data.vocabulary.speakers.index(data.clips.speakers[index])
+        speaker = data.vocabulary.speakers.index(data.clips.value("speaker", index))
         batch = Batch(clip, torch.ones_like(clip, dtype=torch.bool), ["clip"], torch.tensor([speaker]))
-        more = total(task, batch)
+        more = total(task.model, batch)
         nats, samples = nats + more[0], samples + more[1]
     assert reported == pytest.approx(nats / samples / math.log(2), rel=1e-5)
 
@@ -350,6 +365,7 @@ def test_warmup_cosine_rises_falls_and_can_be_given_more_steps():
     assert rates(11, 12) == pytest.approx(
         [2 * f for f in (0.25, 0.5, 0.75, 1)] + [1 + math.cos(math.pi * n / 8) for n in range(1, 9)]
     )
+    assert rates(None, 6) == rates(-1, 6)
     assert rates(-1, 6) == pytest.approx([0.5, 1.0, 1.5, 2.0, 2.0, 2.0])
     assert rates(1, 3) == pytest.approx([0.5, 1.0, 1.5])
     assert rates(5, 9)[6:] == [0, 0, 0]

@@ -115,7 +115,7 @@ def test_phrases_end_where_a_reader_pauses(text, spoken):
     assert "|".join(" ".join(phrase) for phrase in phrases(text)) == spoken
 
 
-# What the corpus's normalised column leaves as it is written; the first lines are the table in its README.
+# What the corpus's normalized column leaves as it is written; the first lines are the table in its README.
 ABBREVIATIONS = {
     **{"Mr.": "mister", "Mrs.": "missus", "Dr.": "doctor", "No.": "number", "St.": "saint", "Co.": "company"},
     **{"Jr.": "junior", "Maj.": "major", "Gen.": "general", "Drs.": "doctors", "Rev.": "reverend", "Lt.": "lieutenant"},
@@ -125,9 +125,9 @@ ABBREVIATIONS = {
 }
 
 
-def as_the_corpus_says(normalised: str) -> list[str]:
-    """The words of a normalised transcription by nothing but its spaces, its abbreviations and capitals in a row."""
-    text = unicodedata.normalize("NFKD", normalised.replace("\u2019", "'"))
+def as_the_corpus_says(normalized: str) -> list[str]:
+    """The words of a normalized transcription by nothing but its spaces, its abbreviations and capitals in a row."""
+    text = unicodedata.normalize("NFKD", normalized.replace("\u2019", "'"))
     text = "".join(mark for mark in text if not unicodedata.combining(mark))
     for written, spoken in ABBREVIATIONS.items():
         text = re.sub(rf"(?<!\w){re.escape(written)}", spoken, text)
@@ -136,10 +136,10 @@ def as_the_corpus_says(normalised: str) -> list[str]:
 
 
 @needs_extra
-def test_words_agree_with_a_corpus_normalised_by_hand(real_corpus):
+def test_words_agree_with_a_corpus_normalized_by_hand(real_corpus):
     """100 of the first 100 clips of LJSpeech agree in every word, and 99.3 % of its 13,100.
 
-    Of the 1,505 clips that the corpus's normalisation changed, 95 % do. Most of the rest are the numbers of houses and
+    Of the 1,505 clips that the corpus's normalization changed, 95 % do. Most of the rest are the numbers of houses and
     boxes, which the corpus's reader says digit by digit.
     """
     lines = (real_corpus("LJSpeech-1.1") / "metadata.csv").read_text(encoding="utf-8").splitlines()

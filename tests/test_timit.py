@@ -9,7 +9,7 @@ import pytest
 import soundfile as sf
 from stand_ins import write_timit, write_timit_sample
 
-from datamodules import Audio, Crops, Phone, Split, TIMITDataModule
+from datamodules import Audio, Phone, Split, TIMITDataModule
 from datamodules.timit import _CORE_TEST, _DEVELOPMENT
 from lightning_wavenet.errors import CorpusError, RequestError
 
@@ -19,7 +19,7 @@ SHARED = Path(__file__).parents[2] / "shared" / "data" / "timit_sample"
 
 def module(root: Path, split: Split | None = None, **options: object) -> TIMITDataModule:
     audio = Audio(RATE, cache_dir=root.parent / "cache")
-    return TIMITDataModule(root, audio, split or Split(0.2, 0.2), Crops(), **options)  # type: ignore[arg-type]
+    return TIMITDataModule(root, audio=audio, split=split or Split(0.2, 0.2), **options)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("upper", [True, False])
@@ -68,10 +68,10 @@ def test_phones_texts_and_audio(tmp_path, phone_set, labels):
     data.prepare_data()
     data.setup()
     clips = data.clips
-    assert [phone.label for phone in clips.phones[0]] == labels.split()
-    assert clips.phones[0][-2] == Phone(labels.split()[-2], 1300, 1800)
-    assert set(clips.texts) == {"Bore, said she."}
-    assert set(clips.frames) == {2_000}
+    assert [phone.label for phone in clips.value("phones", 0)] == labels.split()
+    assert clips.value("phones", 0)[-2] == Phone(labels.split()[-2], 1300, 1800)
+    assert set(clips.values("text")) == {"Bore, said she."}
+    assert set(clips.lengths) == {2_000}
 
 
 def test_phones_are_resampled_and_trimmed_with_the_audio(tmp_path):
@@ -81,11 +81,12 @@ def test_phones_are_resampled_and_trimmed_with_the_audio(tmp_path):
     sf.write(tmp_path / "dr1-fabc0" / "sx1.wav", wave, RATE)
     (tmp_path / "dr1-fabc0" / "sx1.phn").write_text("0 1000 h#\n1000 3200 pau\n3200 6400 aa\n6400 8000 h#\n")
     audio = Audio(8_000, trim_silence_db=20, cache_dir=tmp_path / "cache")
-    data = TIMITDataModule(tmp_path, audio, Split(0, 0), Crops())
+    data = TIMITDataModule(tmp_path, audio=audio, split=Split(0, 0))
     data.setup()
     # At 8 kHz, and from 50 ms (400 samples) before the sound, which begins at 1,600.
-    assert data.clips.phones[0] == [Phone("pau", 0, 400), Phone("aa", 400, 2_000), Phone("h#", 2_000, 2_400)]
-    assert data.clips.frames[0] == 2_400
+    phones = [Phone("pau", 0, 400), Phone("aa", 400, 2_000), Phone("h#", 2_000, 2_400)]
+    assert data.clips.value("phones", 0) == phones
+    assert data.clips.lengths[0] == 2_400
 
 
 def test_a_sample_is_divided_between_speakers(tmp_path):
@@ -93,12 +94,12 @@ def test_a_sample_is_divided_between_speakers(tmp_path):
     data = module(tmp_path / "timit")
     data.setup()
     by_speaker = {}
-    for speaker, split in zip(data.clips.speakers, data.clips.splits, strict=True):
+    for speaker, split in zip(data.clips.values("speaker"), data.clips.splits, strict=True):
         assert by_speaker.setdefault(speaker, split) == split
     assert sorted(by_speaker.values()) == ["test", "train", "train", "train", "validation"]
     chosen = module(tmp_path / "timit", Split(validation_speakers=["falk0"], test_speakers=["marc0"]))
     chosen.setup()
-    found = dict(zip(chosen.clips.speakers, chosen.clips.splits, strict=True))
+    found = dict(zip(chosen.clips.values("speaker"), chosen.clips.splits, strict=True))
     assert found == {"falk0": "validation", "marc0": "test", **dict.fromkeys(("fvmh0", "mcpm0", "faem0"), "train")}
     with pytest.raises(RequestError, match="no speaker 'nobody' among its 5"):
         module(tmp_path / "timit", Split(test_speakers=["nobody"])).setup()
@@ -126,14 +127,14 @@ def test_what_is_no_timit(tmp_path):
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason=f"no TIMIT sample in {SHARED}")
 def test_the_sample_of_nltk(tmp_path):
-    data = TIMITDataModule(SHARED, Audio(RATE, cache_dir=tmp_path), Split(0.1, 0.1), Crops())
+    data = TIMITDataModule(SHARED, audio=Audio(RATE, cache_dir=tmp_path), split=Split(0.1, 0.1))
     listing = data.listing()
     assert len(listing.records) == 96
     assert not listing.problems
     data.setup()
-    labels = {phone.label for phones in data.clips.phones for phone in phones}
+    labels = {phone.label for phones in data.clips.values("phones") for phone in phones}
     assert len(labels) == 61
-    for phones, frames in zip(data.clips.phones, data.clips.frames, strict=True):
+    for phones, samples in zip(data.clips.values("phones"), data.clips.lengths, strict=True):
         # Recordings go on for up to a fifth of a second after what is labelled.
         assert phones[0].start == 0
-        assert frames - 0.2 * RATE <= phones[-1].end <= frames
+        assert samples - 0.2 * RATE <= phones[-1].end <= samples

@@ -1,21 +1,22 @@
-"""A recogniser at work: in chunks as in one, and times of what it hears and of what it is told."""
+"""A recognizer at work: in chunks as in one, and times of what it hears and of what it is told."""
 
 from __future__ import annotations
 
-import copy
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from nets import build
+from nets import build, set_up
+from runs import stopped
 from torch import Tensor
 
-from lightning_wavenet import transcription
+import lightning_wavenet as lw
 from lightning_wavenet.batch import Batch
 from lightning_wavenet.decoding import BestPath, PrefixBeam
-from lightning_wavenet.errors import RequestError
-from lightning_wavenet.tasks import ConvolutionalFrames, RecognitionWaveNet, RecurrentFrames, UnconditionalWaveNet
-from lightning_wavenet.transcription import Recognizer, TimedPhone
+from lightning_wavenet.models import PhoneRecognizer, TimedPhone, recognition
+from lightning_wavenet.models.frames import ConvolutionalFrames, RecurrentFrames
+from lightning_wavenet.tasks import BaseTask, RecognitionWaveNet, UnconditionalWaveNet
 from lightning_wavenet.vocabulary import Vocabulary
 
 RATE, FRAME = 1_000, 10
@@ -24,16 +25,15 @@ A, B, SIL, BLANK = range(4)
 SURE = pytest.approx(np.log(0.9), abs=1e-5)
 
 
-def recognizer(frames: ConvolutionalFrames | RecurrentFrames | None = None, **options: object) -> Recognizer:
+def recognizer(frames: ConvolutionalFrames | RecurrentFrames | None = None, **options: object) -> PhoneRecognizer:
     torch.manual_seed(0)
     layers = frames or ConvolutionalFrames(8, layers=2, kernel_size=3)
-    task = RecognitionWaveNet(build(), layers, phones=3, frame=FRAME, ctc_weight=1, **options)
+    model = PhoneRecognizer(build(), layers, Vocabulary(RATE, phones=NAMES), FRAME, **options)
     with torch.no_grad():
         # So that what is heard matters.
-        for parameter in (task.enter.weight, task.classify.weight):
+        for parameter in (model.enter.weight, model.classify.weight):
             parameter.mul_(3)
-    task.vocabulary = Vocabulary(RATE, phones=NAMES)
-    return Recognizer(task.eval())
+    return model.eval()
 
 
 def recording(samples: int) -> Tensor:
@@ -46,7 +46,7 @@ def likely(frames: str, classes: str = "abs") -> Tensor:
     return torch.where(at, 0.9, 0.1 / (len(classes) - 1)).log()
 
 
-def hearing(monkeypatch, log: Tensor, **options: object) -> tuple[Recognizer, Tensor]:
+def hearing(monkeypatch, log: Tensor, **options: object) -> tuple[PhoneRecognizer, Tensor]:
     """One that hears what it is told, in a recording that has half a frame more."""
     one = recognizer(**options)
     monkeypatch.setattr(one, "log_probabilities", lambda waveform: log)
@@ -69,21 +69,21 @@ class TestParts:
             assert whole.dtype == torch.float32
             torch.testing.assert_close(whole.exp().sum(-1), torch.ones(len(whole)))
             for part in (1, 5, 7):
-                monkeypatch.setattr(transcription, "_PART_SECONDS", part * FRAME / RATE)
+                monkeypatch.setattr(recognition, "_PART_SECONDS", part * FRAME / RATE)
                 torch.testing.assert_close(one.log_probabilities(waveform), whole, rtol=1e-5, atol=1e-5)
             monkeypatch.undo()
 
     def test_hear_what_a_batch_hears(self):
         for options in ({}, {"blank": True}):
             one = recognizer(**options)
-            task, lengths = one.task, (233, 90)
-            waveform = torch.zeros(2, task.context + max(lengths))
+            lengths = (233, 90)
+            waveform = torch.zeros(2, one.history + max(lengths))
             mask = torch.zeros_like(waveform, dtype=torch.bool)
             for row, samples in enumerate(lengths):
-                waveform[row, task.context : task.context + samples] = recording(samples)
-                mask[row, task.context : task.context + samples] = True
+                waveform[row, one.history : one.history + samples] = recording(samples)
+                mask[row, one.history : one.history + samples] = True
             with torch.inference_mode():
-                heard = task.hear(Batch(waveform, mask, ["", ""]))
+                heard = one(Batch(waveform, mask, ["", ""]))
             assert heard.lengths.tolist() == [23, 9]
             for row, samples in enumerate(lengths):
                 right = heard.logits[row, : samples // FRAME].log_softmax(-1)
@@ -151,7 +151,7 @@ class TestAlignment:
         log = torch.tensor([[0.9, 0.05, 0.05], [0.55, 0.4, 0.05], [0.05, 0.9, 0.05]]).log()
         for weight, cut in [(0.0, 20), (1.0, 10)]:
             one, waveform = hearing(monkeypatch, log, prior_weight=weight)
-            one.task.prior.copy_(torch.tensor([0.8, 0.1, 0.1]))
+            one.prior.copy_(torch.tensor([0.8, 0.1, 0.1]))
             found = one.align(waveform, [A, B], [False, False])
             assert plain(found) == [("a", 0, cut, 0), ("b", cut, 35, 1)]
         assert found[1].score == pytest.approx((np.log(0.4) + np.log(0.9)) / 2, abs=1e-5)
@@ -181,7 +181,7 @@ class TestAlignment:
             one.align(waveform, [SIL], [True])
 
 
-def save(task: torch.nn.Module, path) -> None:
+def save(task: BaseTask, path: Path) -> None:
     checkpoint = {"state_dict": task.state_dict()}
     task.on_save_checkpoint(checkpoint)
     torch.save(checkpoint, path)
@@ -189,20 +189,20 @@ def save(task: torch.nn.Module, path) -> None:
 
 def test_a_checkpoint_is_all_that_it_takes(tmp_path):
     one, waveform = recognizer(), recording(300)
-    one.task.prior.copy_(torch.tensor([0.5, 0.3, 0.2]))
-    save(one.task, tmp_path / "some.ckpt")
-    again = Recognizer.from_checkpoint(tmp_path / "some.ckpt")
+    one.prior.copy_(torch.tensor([0.5, 0.3, 0.2]))
+    task = RecognitionWaveNet(ctc_weight=1)
+    task.model = one
+    save(task, tmp_path / "some.ckpt")
+    again = lw.load(tmp_path / "some.ckpt", "cpu")
+    assert isinstance(again, PhoneRecognizer)
     assert again.vocabulary == Vocabulary(RATE, phones=NAMES)
     assert torch.equal(again.log_probabilities(waveform), one.log_probabilities(waveform))
     assert again.recognize(waveform) == one.recognize(waveform)
 
 
-def test_checkpoints_that_recognise_nothing_are_refused(tmp_path):
-    save(UnconditionalWaveNet(build()), tmp_path / "sounds.ckpt")
-    with pytest.raises(RequestError, match="holds a UnconditionalWaveNet, which recognises no phones"):
-        Recognizer.from_checkpoint(tmp_path / "sounds.ckpt")
-    nameless = copy.copy(recognizer().task)
-    nameless.vocabulary = None
-    save(nameless, tmp_path / "nameless.ckpt")
-    with pytest.raises(RequestError, match="its phones have no names"):
-        Recognizer.from_checkpoint(tmp_path / "nameless.ckpt")
+def test_checkpoints_that_recognize_nothing_are_refused(tmp_path, capsys):
+    task = UnconditionalWaveNet(build)
+    set_up(task, Vocabulary(RATE))
+    save(task, tmp_path / "sounds.ckpt")
+    assert stopped(["recognize", str(tmp_path / "sounds.ckpt"), "some.wav"]) == 2
+    assert "holds a UnconditionalModel, which recognizes no phones" in capsys.readouterr().err

@@ -5,12 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from speech import Speech, Utterance
+from stand_ins import write_timit_sample
 
-from datamodules import Audio, Crops, Phone, Split, TIMITDataModule
+from datamodules import Audio, Crops, Phone, TIMITDataModule
 from datamodules.transcripts import SPOKEN, Word, frame_labels, transcript
+from lightning_wavenet.batch import Request
 from lightning_wavenet.vocabulary import Vocabulary
 
 NAMES = ("a", "b", "c")
+PHONES = Request(frozenset({"phones", "transcript"}), hop=10)
 TIMED = (Phone("b", 0, 120), Phone("a", 150, 300))
 
 
@@ -78,20 +81,23 @@ def test_a_corpus_has_the_phones_that_occur_or_those_of_english(tmp_path):
     (tmp_path / "texts").mkdir()
     timed = Speech(tmp_path / "timed", [Utterance(300, TIMED, "hi"), Utterance(300, text="hi")], Crops())
     texts = Speech(tmp_path / "texts", [Utterance(300, text="hi")], Crops())
-    assert timed.phone_names() == ("a", "b")
-    assert texts.phone_names() == SPOKEN
-    # They are part of the vocabulary for a task that asks for phones.
-    assert timed.vocabulary == Vocabulary(8_000)
-    timed.frame = 10
     assert timed.vocabulary == Vocabulary(8_000, phones=("a", "b"))
-    assert timed.transcript(0).phones.tolist() == [1, 0]
-    assert texts.transcript(0).labels == ["sil", "HH", "AY1", "sil"]
+    assert texts.vocabulary == Vocabulary(8_000, phones=SPOKEN)
+    assert timed.clips.value("transcript", 0).phones.tolist() == [1, 0]
+    assert texts.clips.value("transcript", 0).labels == ["sil", "HH", "AY1", "sil"]
+    # Those of a split are of the clips that a task with phones uses.
+    timed.connect(PHONES)
+    assert [said.labels for said in timed.transcripts("train")] == [["b", "a"]]
+    (tmp_path / "neither").mkdir()
+    assert Speech(tmp_path / "neither", [Utterance(300)], Crops()).vocabulary == Vocabulary(8_000)
 
 
 @pytest.mark.parametrize(("phone_set", "size"), [(61, 61), (48, 48), (39, 39)])
 def test_timit_has_the_whole_phone_set_whatever_occurs(tmp_path, phone_set, size):
-    data = TIMITDataModule(tmp_path, Audio(16_000), Split(), Crops(), phone_set)
-    names = data.phone_names()
+    data = TIMITDataModule(write_timit_sample(tmp_path, ("fvmh0", "mcpm0", "faem0")), phone_set, audio=Audio(16_000))
+    data.setup()
+    assert 3 <= len({phone.label for phones in data.clips.values("phones") for phone in phones}) <= 5
+    names = data.vocabulary.phones
     assert len(set(names)) == len(names) == size
     assert list(names) == sorted(names)
     assert ("h#" in names, "q" in names, "sil" in names) == (
@@ -108,6 +114,6 @@ def test_clips_of_which_nothing_is_known_are_left_out_where_phones_are_asked_for
         (tmp_path / name).mkdir()
         data = Speech(tmp_path / name, clips, Crops())
         assert data.clips_of("train").tolist() == list(range(len(clips)))
-        data.frame = 10
+        data.connect(PHONES)
         assert data.clips_of("train").tolist() == chosen
         assert data.clips_of("test").tolist() == []

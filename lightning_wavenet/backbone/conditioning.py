@@ -16,7 +16,7 @@ class Conditions(NamedTuple):
     vector: Tensor | None = None
     """Global condition `[B, G]`: one vector a clip, such as a one-hot speaker."""
     frames: Tensor | None = None
-    """Local condition `[B, F, N]`: frame i stands at samples i * hop to (i + 1) * hop - 1 of the waveform."""
+    """Local condition `[B, F, N]`; where its frames begin is for the one who takes it to say."""
 
 
 @runtime_checkable

@@ -177,7 +177,8 @@ class WaveNet(nn.Module):
 
         Args:
             waveform: float `[B, T]` in [-1, 1], T > R.
-            conditions: Of the same clips; frames begin at the waveform's first sample and cover it.
+            conditions: Of the same clips; frames cover the waveform, after as many as the upsampling reaches back
+                (`context_frames`), so that a window has the likelihood that it has within its clip.
 
         Returns:
             Nats a sample, `[B, T - R]`, for samples R to T - 1.
@@ -188,7 +189,9 @@ class WaveNet(nn.Module):
         codes = self.distribution.encode(waveform)
         local = None
         if conditions.frames is not None:
-            local = self.upsample(conditions.frames)[:, 1 : codes.shape[1]]
+            assert self.upsampling is not None
+            first = self.upsampling.context_frames * self.upsampling.hop
+            local = self.upsample(conditions.frames)[:, first + 1 : first + codes.shape[1]]
         # Evaluation goes past `compile()`: its windows come in more sizes than are worth compiling.
         predict = self if self.training else self.forward
         parameters = predict(codes[:, :-1], conditions.vector, local)

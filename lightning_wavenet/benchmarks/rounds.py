@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
-import platform
 import resource
 import sys
 from collections.abc import Callable, Hashable, Iterator, Sequence
@@ -19,6 +18,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+
+from lightning_wavenet.machine import cpu_name
 
 Case = TypeVar("Case", bound=Hashable)
 Measurement = TypeVar("Measurement")
@@ -125,8 +126,4 @@ def device_name(device: torch.device) -> str:
     """What the device calls itself, and what PyTorch uses of a CPU."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    description = Path("/proc/cpuinfo")
-    lines = description.read_text().splitlines() if description.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    name = names[0] if names else platform.processor() or platform.machine()
-    return f"{name}, {torch.backends.cpu.get_cpu_capability()}"
+    return f"{cpu_name()}, {torch.backends.cpu.get_cpu_capability()}"

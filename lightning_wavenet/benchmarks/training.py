@@ -17,9 +17,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from datamodules import Audio, AudioFolderDataModule, Crops, Split
+from datamodules import Audio, AudioFolderDataModule, Crops
 from datamodules.synthetic import synthesize_folder
 from lightning_wavenet.backbone import WaveNet
+from lightning_wavenet.batch import Request
 from lightning_wavenet.benchmarks.rounds import device_name, forget_peak_memory, peak_memory_mb, taking_turns
 from lightning_wavenet.memory import keep_freed_memory, return_freed_memory
 
@@ -224,11 +225,11 @@ def _prepare_loader(case: Case) -> Callable[[float], Measurement]:
     folder = Path(tempfile.mkdtemp())
     atexit.register(shutil.rmtree, folder)
     corpus = synthesize_folder(folder / "corpus", 4, 10, "tones", sample_rate=16_000)
-    audio, crops = Audio(16_000, cache_dir=folder / "cache"), Crops(case.crop, case.batch)
-    data = AudioFolderDataModule(corpus, audio, Split(), crops)
+    audio, crops = Audio(16_000, cache_dir=folder / "cache"), Crops(case.crop)
+    data = AudioFolderDataModule(corpus, audio=audio, crops=crops, batch_size=case.batch)
     data.prepare_data()
     data.setup()
-    data.context = WaveNet().receptive_field
+    data.connect(Request(history=WaveNet().receptive_field))
 
     def turn(seconds: float) -> Measurement:
         forget_peak_memory(torch.device("cpu"))

@@ -6,7 +6,7 @@ from lightning_wavenet.callbacks.config import SaveConfig
 from lightning_wavenet.callbacks.confusions import ConfusionTable
 from lightning_wavenet.callbacks.execution import Execution
 from lightning_wavenet.callbacks.guard import Guard
-from lightning_wavenet.callbacks.progress import FirstValidation, ProgressLines, Throughput
+from lightning_wavenet.callbacks.progress import FirstValidation, ModelSize, ProgressLines, Throughput
 from lightning_wavenet.callbacks.samples import PredictionWriter, SampleLogger
 from lightning_wavenet.callbacks.signals import Stopped
 
@@ -18,6 +18,7 @@ __all__ = [
     "FirstValidation",
     "Guard",
     "LastAndBest",
+    "ModelSize",
     "PredictionWriter",
     "ProgressLines",
     "SampleLogger",

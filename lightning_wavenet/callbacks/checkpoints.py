@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from pytorch_lightning.callbacks import Checkpoint
 
 from lightning_wavenet.batch import Batch
 from lightning_wavenet.callbacks.signals import Signals, Stopped
+from lightning_wavenet.files import write_atomically
 from lightning_wavenet.tasks import BaseTask
 
 LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
@@ -145,23 +145,16 @@ class WholeFiles(TorchCheckpointIO):
             OSError: It cannot be written, for want of space perhaps; what was there is kept.
         """
         path = Path(path)
-        part = path.with_name(f"{path.name}.part")
         # In memory first: written to a file directly, torch hides what the system says of a failure.
         contents = io.BytesIO()
         torch.save(checkpoint, contents)
+        previous = path.with_name(PREVIOUS) if path.name == LAST else None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            for left_by_a_kill in path.parent.glob("*.part"):
+            for left_by_a_kill in path.parent.glob(".*.part"):
                 left_by_a_kill.unlink()
-            with part.open("wb") as file:
-                file.write(contents.getbuffer())
-                file.flush()
-                os.fsync(file.fileno())
-            if path.name == LAST and path.exists():
-                path.replace(path.with_name(PREVIOUS))
-            part.replace(path)
+            write_atomically(path, lambda partial: partial.write_bytes(contents.getbuffer()), keep=previous)
         except OSError as error:
-            part.unlink(missing_ok=True)
             raise OSError(error.errno, f"{error.strerror} (the checkpoint before is kept)", str(path)) from error
 
 

@@ -9,6 +9,8 @@ import pytorch_lightning as pl
 from pytorch_lightning.cli import SaveConfigCallback
 from pytorch_lightning.loggers import CSVLogger, WandbLogger
 
+from lightning_wavenet.files import write_text
+
 
 class SaveConfig(SaveConfigCallback):
     """Writes the resolved configuration to `config.yaml` of the run folder, and beside the logs of each start.
@@ -37,10 +39,9 @@ class SaveConfig(SaveConfigCallback):
         places = [Path(logger.log_dir) for logger in trainer.loggers if isinstance(logger, CSVLogger)]
         if not resumed or not (Path(trainer.default_root_dir) / "config.yaml").exists():
             places.append(Path(trainer.default_root_dir))
+        text = self.parser.dump(config, skip_unset=False, skip_validation=True)
         for place in places:
-            place.mkdir(parents=True, exist_ok=True)
-            file = place / "config.yaml"
-            self.parser.save(config, file, skip_none=False, skip_check=True, multifile=False, overwrite=True)
+            write_text(place / "config.yaml", text)
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
                 logger.experiment.config.update(config.as_dict(), allow_val_change=True)

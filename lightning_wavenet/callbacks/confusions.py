@@ -11,8 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from pytorch_lightning.callbacks import Callback
 
-from lightning_wavenet.errors import RequestError
-from lightning_wavenet.files import write_whole
+from lightning_wavenet.files import refuse_existing, write_atomically
 from lightning_wavenet.tasks import RecognitionWaveNet
 
 _MISSED, _ADDED = "(missed)", "(added)"
@@ -39,9 +38,8 @@ class ConfusionTable(Callback):
         Raises:
             RequestError: There is one.
         """
-        path = self.folder / "confusions.csv"
-        if stage == "test" and isinstance(pl_module, RecognitionWaveNet) and path.exists() and not self.overwrite:
-            raise RequestError(f"{path} is that of another test: choose another --run, or say --overwrite")
+        if stage == "test" and isinstance(pl_module, RecognitionWaveNet):
+            refuse_existing([self.folder / "confusions.csv"], self.overwrite, "--run")
 
     def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Adds up what the processes found, and writes it."""
@@ -50,12 +48,12 @@ class ConfusionTable(Callback):
         table = trainer.strategy.reduce(pl_module.confusions("test"), reduce_op="sum")
         if not trainer.is_global_zero:
             return
-        names = pl_module.scored_names()
+        names = pl_module.model.scored_names()
         kept = [*range(len(names)), len(table) - 1]
         counts: NDArray[np.int64] = table.cpu().numpy()[np.ix_(kept, kept)]
         self.folder.mkdir(parents=True, exist_ok=True)
-        write_whole(self.folder / "confusions.csv", lambda path: _write_table(path, names, counts))
-        write_whole(self.folder / "confusions.png", lambda path: _draw_table(path, names, counts))
+        write_atomically(self.folder / "confusions.csv", lambda path: _write_table(path, names, counts))
+        write_atomically(self.folder / "confusions.png", lambda path: _draw_table(path, names, counts))
         print(f"confusions in {self.folder}/confusions.csv and .png", flush=True)
 
 

@@ -7,6 +7,7 @@ import torch
 from pytorch_lightning.callbacks import Callback
 
 from datamodules.base import AudioDataModule
+from lightning_wavenet.backbone import WaveNet
 from lightning_wavenet.errors import RequestError
 from lightning_wavenet.memory import free_memory, keep_freed_memory
 from lightning_wavenet.tasks import BaseTask
@@ -33,49 +34,57 @@ class Execution(Callback):
         Raises:
             RequestError: A batch will not fit into memory, or whole clips are to be compiled for.
         """
-        if not isinstance(pl_module, BaseTask):
+        backbone = _backbone(pl_module)
+        if backbone is None:
             return
         if pl_module.device.type == "cpu":
             keep_freed_memory()
-        pl_module.backbone.stack.recompute = self.recompute
+        backbone.stack.recompute = self.recompute
         corpus = getattr(trainer, "datamodule", None)
         if self.compile:
-            if isinstance(corpus, AudioDataModule) and corpus.crops.samples is None:
+            if isinstance(corpus, AudioDataModule) and corpus.samples is None:
                 raise RequestError("whole clips have too many lengths to compile for: leave out --execution.compile")
             # In place: names in checkpoints stay. All crops have one length, so that every shape is compiled once.
-            pl_module.backbone.compile(dynamic=False)
+            backbone.compile(dynamic=False)
         if isinstance(corpus, AudioDataModule):
             free = free_memory(pl_module.device)
-            if free is not None and free < corpus.crops.batch_size * _crop_memory(trainer, pl_module, corpus):
+            if free is not None and free < corpus.batch_size * _crop_memory(trainer, backbone, corpus):
                 raise RequestError(self.advice(trainer, pl_module))
 
     def advice(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> str:
         """What a batch needs, what there is, and what would fit."""
         corpus = getattr(trainer, "datamodule", None)
-        if not isinstance(corpus, AudioDataModule) or not isinstance(pl_module, BaseTask):
+        backbone = _backbone(pl_module)
+        if not isinstance(corpus, AudioDataModule) or backbone is None:
             return "a training step needs more memory than there is; give it smaller batches"
-        crops, one, samples = corpus.crops, _crop_memory(trainer, pl_module, corpus), _longest_crop(corpus)
-        what = "crops of" if crops.samples is not None else "whole clips of up to"
-        batch = f"a step of {crops.batch_size:,} {what} {samples:,} samples"
-        needed = f"{batch} needs at least {_gb(crops.batch_size * one)}"
+        size, one, samples = corpus.batch_size, _crop_memory(trainer, backbone, corpus), _longest_crop(corpus)
+        what = "crops of" if corpus.samples is not None else "whole clips of up to"
+        batch = f"a step of {size:,} {what} {samples:,} samples"
+        needed = f"{batch} needs at least {_gb(size * one)}"
         free = free_memory(pl_module.device)
         if free is None:
-            return f"{needed}, more than there is; lower --data.crops.batch_size"
-        fitting = min(int(0.9 * free / one), crops.batch_size - 1)
-        smaller = f"--data.crops.batch_size {fitting or 1}"
-        if not fitting and crops.samples is not None:
+            return f"{needed}, more than there is; lower --data.batch_size"
+        fitting = min(int(0.9 * free / one), size - 1)
+        smaller = f"--data.batch_size {fitting or 1}"
+        if not fitting and corpus.samples is not None:
             smaller += f" --data.crops.samples {max(1, int(0.9 * free / one * samples))}"
         less = "" if self.recompute else ", or try --execution.recompute true"
         return f"{needed}, and {_gb(free)} are free on {pl_module.device}: give {smaller}{less}"
 
 
-def _crop_memory(trainer: pl.Trainer, task: BaseTask, corpus: AudioDataModule) -> int:
+def _backbone(pl_module: pl.LightningModule) -> WaveNet | None:
+    """The WaveNet that a task trains, if it does train one."""
+    backbone = getattr(pl_module.model, "backbone", None) if isinstance(pl_module, BaseTask) else None
+    return backbone if isinstance(backbone, WaveNet) else None
+
+
+def _crop_memory(trainer: pl.Trainer, backbone: WaveNet, corpus: AudioDataModule) -> int:
     half = str(trainer.precision).startswith(("16", "bf16"))
-    return task.backbone.step_memory(_longest_crop(corpus), torch.bfloat16 if half else torch.float32)
+    return backbone.step_memory(_longest_crop(corpus), torch.bfloat16 if half else torch.float32)
 
 
 def _longest_crop(corpus: AudioDataModule) -> int:
-    return corpus.crops.samples or int(corpus.clips.frames[corpus.clips_of("train")].max(initial=0))
+    return corpus.samples or int(corpus.clips.lengths[corpus.clips_of("train")].max(initial=0))
 
 
 def _gb(count: float) -> str:

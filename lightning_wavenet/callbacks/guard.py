@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -12,9 +12,10 @@ from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 from torch.optim import Optimizer
 
-from lightning_wavenet.audio import write_clip
+from lightning_wavenet.audio import clip_stem
 from lightning_wavenet.batch import Batch
 from lightning_wavenet.errors import TrainingError
+from lightning_wavenet.models import Clip
 from lightning_wavenet.tasks import BaseTask
 
 
@@ -74,11 +75,12 @@ class Guard(Callback):
         kept = [{name: _on_cpu(value) for name, value in batch._asdict().items()} for batch in batches]
         torch.save(kept, folder / "batches.pt")
         ids = [crop for batch in batches for crop in batch.ids]
-        if isinstance(pl_module, BaseTask) and pl_module.vocabulary is not None:
-            waves = [wave for batch in batches for wave in batch.waveform.cpu().float()]
-            for row, (crop, wave) in enumerate(zip(ids, waves, strict=True)):
-                name = f"{row:02d}_{PurePosixPath(crop).stem}"
-                write_clip(folder / name, wave.nan_to_num(), pl_module.vocabulary.sample_rate)
+        if isinstance(pl_module, BaseTask):
+            rate = pl_module.model.vocabulary.sample_rate
+            waves = [wave for batch in batches if batch.waveform is not None for wave in batch.waveform.cpu().float()]
+            for row, (crop, wave) in enumerate(zip(ids, waves, strict=bool(waves))):
+                clip = Clip.recording(wave.nan_to_num(), crop, rate)
+                clip.save(folder / f"{row:02d}_{clip_stem(crop).name}.wav")
         raise TrainingError(
             f"step {step:,}: {what}, on crops of {', '.join(dict.fromkeys(ids))} (kept in {folder}). Weights and "
             "checkpoints are as they were before it. Listen to the crops; if they are sound, lower the learning rate "

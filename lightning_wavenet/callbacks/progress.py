@@ -9,8 +9,22 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
+from lightning_wavenet.backbone import WaveNet
 from lightning_wavenet.batch import Batch
 from lightning_wavenet.tasks import BaseTask
+
+
+class ModelSize(Callback):
+    """Prints how large the model is, and how far it looks back."""
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Prints it."""
+        if not trainer.is_global_zero or not isinstance(pl_module, BaseTask):
+            return
+        parameters = sum(p.numel() for p in pl_module.parameters())
+        backbone = getattr(pl_module.model, "backbone", None)
+        field = f", receptive field {backbone.receptive_field:,} samples" if isinstance(backbone, WaveNet) else ""
+        print(f"{parameters:,} parameters{field}", flush=True)
 
 
 class Throughput(Callback):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -12,12 +12,12 @@ from pytorch_lightning.callbacks import BasePredictionWriter, Callback
 from pytorch_lightning.loggers import WandbLogger
 from torch import Tensor
 
-from datamodules.base import AudioDataModule
-from datamodules.records import SplitName
-from lightning_wavenet.audio import write_clip
+from lightning_wavenet.audio import clip_stem
 from lightning_wavenet.batch import Batch
-from lightning_wavenet.errors import RequestError
+from lightning_wavenet.errors import CorpusError
+from lightning_wavenet.files import refuse_existing
 from lightning_wavenet.metrics import level_db, spectral_distance_db
+from lightning_wavenet.models import Clip
 from lightning_wavenet.sampling import Sampler
 from lightning_wavenet.tasks import GenerationTask
 
@@ -28,7 +28,8 @@ class SampleLogger(Callback):
     Each round goes to `samples/step_NNNNNNN/` of the run folder as wavs with spectrogram pictures, and to Weights &
     Biases where the run logs there. The recordings that lend the conditions lie in `samples/reference/`. Two numbers
     are logged with each round: `samples/level_db`, the RMS level, and `samples/spectral_distance_db`, how far the
-    clips' mean spectrum is from that of the references. Tasks that do not generate have no rounds.
+    clips' mean spectrum is from that of the references. Tasks that do not generate have no rounds, nor have corpora
+    without `prompts` (see `AudioDataModule`), which is said once.
 
     Several processes deal the clips out among themselves, and the first writes them all: the same files as alone.
 
@@ -80,23 +81,45 @@ class SampleLogger(Callback):
 
     def _round(self, trainer: pl.Trainer, pl_module: pl.LightningModule, step: int) -> None:
         corpus = getattr(trainer, "datamodule", None)
-        if not isinstance(corpus, AudioDataModule) or not isinstance(pl_module, GenerationTask):
+        if not isinstance(pl_module, GenerationTask):
             return
-        rate = corpus.vocabulary.sample_rate
+        if not hasattr(corpus, "prompts"):
+            if step == 0 and trainer.is_global_zero:
+                print(f"no samples on the way: {type(corpus).__name__} has no prompts(count, samples, split)")
+            return
+        model = pl_module.model
+        rate = model.vocabulary.sample_rate
         samples, primed = round(self.seconds * rate), round(self.prime_seconds * rate)
-        split: SplitName = "validation" if len(corpus.clips_of("validation")) else "train"
-        prompts = corpus.prompts(self.clips, max(samples, primed), split)
+        prompts = _prompts(corpus, self.clips, samples + primed)
 
         training = pl_module.training
         pl_module.eval()
         on_device = pl_module.transfer_batch_to_device(prompts, pl_module.device, 0)
-        streams = pl_module.streams(on_device, samples, self.seed, primed)
-        sampler = Sampler(pl_module.backbone, temperature=self.temperature)
+        seeds = range(self.seed, self.seed + len(prompts.ids))
+        streams = model.streams(on_device, samples, seeds, primed)
+        sampler = Sampler(model.backbone, temperature=self.temperature)
         share = sampler.generate(streams[trainer.global_rank :: trainer.world_size])
-        generated = _gather(share, len(streams), trainer.world_size)
+        waveforms = _gather(share, len(streams), trainer.world_size)
+        about = model.descriptions(prompts, streams, sampler, step=step)
         pl_module.train(training)
         if trainer.is_global_zero:
-            _keep(trainer, step, prompts, generated, rate)
+            generated = [Clip(*pair) for pair in zip(waveforms, about, strict=True)]
+            recorded = [
+                Clip.recording(wave[kept], id, rate, description.text, description.conditions)
+                for wave, kept, id, description in zip(
+                    prompts.audio, prompts.target_mask, prompts.ids, about, strict=True
+                )
+            ]
+            _keep(trainer, step, generated, recorded)
+
+
+def _prompts(corpus: Any, count: int, samples: int) -> Batch:
+    """Of the validation split, or where there is none, of what is trained on."""
+    try:
+        prompts: Batch = corpus.prompts(count, samples, "validation")
+    except CorpusError:
+        prompts = corpus.prompts(count, samples, "train")
+    return prompts
 
 
 def _gather(share: list[Tensor], clips: int, ranks: int) -> list[Tensor]:
@@ -108,34 +131,36 @@ def _gather(share: list[Tensor], clips: int, ranks: int) -> list[Tensor]:
     return [shares[clip % ranks][clip // ranks] for clip in range(clips)]
 
 
-def _keep(trainer: pl.Trainer, step: int, prompts: Batch, generated: list[Tensor], rate: int) -> None:
+def _keep(trainer: pl.Trainer, step: int, generated: Sequence[Clip], recorded: Sequence[Clip]) -> None:
     """Writes a round beside the recordings that it is held against, and logs what comes of it."""
     folder = Path(trainer.default_root_dir) / "samples"
-    recorded = [clip[kept] for clip, kept in zip(prompts.waveform, prompts.target_mask, strict=True)]
-    names = [f"{row:02d}_{PurePosixPath(clip_id).stem}" for row, clip_id in enumerate(prompts.ids)]
+    ids = [clip.description.id for clip in generated]
+    names = [f"{row:02d}_{clip_stem(id).name}" for row, id in enumerate(ids)]
     if not (folder / "reference").exists():
         for name, clip in zip(names, recorded, strict=True):
-            write_clip(folder / "reference" / name, clip, rate)
-    paths = [
-        write_clip(folder / f"step_{step:07d}" / name, clip, rate) for name, clip in zip(names, generated, strict=True)
-    ]
+            clip.save(folder / "reference" / f"{name}.wav")
+    round_folder = folder / f"step_{step:07d}"
+    paths = [clip.save(round_folder / f"{name}.wav") for name, clip in zip(names, generated, strict=True)]
+    waveforms = [clip.waveform for clip in generated]
     measured = {
-        "samples/level_db": sum(map(level_db, generated)) / len(generated),
-        "samples/spectral_distance_db": spectral_distance_db(generated, recorded, rate),
+        "samples/level_db": sum(map(level_db, waveforms)) / len(generated),
+        "samples/spectral_distance_db": spectral_distance_db(
+            waveforms, [clip.waveform for clip in recorded], generated[0].sample_rate
+        ),
     }
     level, distance = measured.values()
     said = f"level {level:.1f} dB, spectral distance {distance:.1f} dB"
-    print(f"{len(paths)} samples in {paths[0].parent}: {said}", flush=True)
+    print(f"{len(paths)} samples in {round_folder}: {said}", flush=True)
     for logger in trainer.loggers:
         logger.log_metrics(measured, step)
         if isinstance(logger, WandbLogger):
-            logger.log_audio("samples/audio", [str(path) for path in paths], step=step, caption=prompts.ids)
+            logger.log_audio("samples/audio", [str(path) for path in paths], step=step, caption=ids)
             pictures = [str(path.with_suffix(".png")) for path in paths]
-            logger.log_image("samples/spectrogram", pictures, step=step, caption=prompts.ids)
+            logger.log_image("samples/spectrogram", pictures, step=step, caption=ids)
 
 
 class PredictionWriter(BasePredictionWriter):
-    """Writes what `predict` generates to a folder, a wav and a spectrogram picture each.
+    """Writes what `predict` generates to a folder, a wav with its spectrogram and description each.
 
     Args:
         folder: Where the clips go, under the names of the recordings whose conditions they were generated under.
@@ -153,22 +178,18 @@ class PredictionWriter(BasePredictionWriter):
         Raises:
             RequestError: The folder has files in it.
         """
-        if self.folder.is_dir() and any(self.folder.iterdir()) and not self.overwrite:
-            raise RequestError(f"{self.folder} has files in it: choose another --run, or say --overwrite")
+        refuse_existing([self.folder], self.overwrite, "--run")
 
     def write_on_batch_end(
         self,
         trainer: pl.Trainer,
         pl_module: pl.LightningModule,
-        prediction: list[Tensor],
+        prediction: list[Clip],
         batch_indices: Sequence[int] | None,
         batch: Batch,
         batch_idx: int,
         dataloader_idx: int,
     ) -> None:
         """Writes a batch, and says so."""
-        assert isinstance(pl_module, GenerationTask)
-        assert pl_module.vocabulary is not None
-        for clip_id, clip in zip(batch.ids, prediction, strict=True):
-            stem = self.folder / PurePosixPath(clip_id).with_suffix("")
-            print(write_clip(stem, clip, pl_module.vocabulary.sample_rate), flush=True)
+        for clip in prediction:
+            print(clip.save(self.folder / clip_stem(clip.description.id)), flush=True)

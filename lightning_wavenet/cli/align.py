@@ -1,139 +1,106 @@
 """`wavenet align`: when each phone of a corpus is said."""
 
-# No postponed annotations here: to resolve those, jsonargparse would import all that is below TYPE_CHECKING.
+# No postponed annotations here: a parser is made of them.
 import json
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from jsonargparse import ArgumentParser
-
-from lightning_wavenet.cli.parsing import PARSER, add_overwrite, take_corpus
+from lightning_wavenet.cli.parsing import verb
 from lightning_wavenet.errors import RequestError
 
 if TYPE_CHECKING:
     from datamodules import AudioDataModule
     from datamodules.transcripts import Transcript
-    from lightning_wavenet.transcription import TimedPhone
-    from lightning_wavenet.vocabulary import Vocabulary
+    from lightning_wavenet.models import TimedPhone
 
 _REPORT = "report.json"
 
 
-def main(arguments: list[str]) -> None:
-    """Parses the options and aligns.
-
-    Raises:
-        RequestError: The request cannot be done as asked.
-        ArgumentError: The options are not what they should be.
-    """
-    parser = ArgumentParser(
-        prog="wavenet align",
-        description="Writes when each phone of a corpus is said: a TextGrid and a .phn of every utterance, and a "
-        "report with the least certain first.",
-        **PARSER,
-    )
-    parser.add_argument("checkpoint", type=Path, help="a checkpoint of a recogniser that wavenet fit wrote")
-    parser.add_argument("--config", help="an experiment, of which only the section data is used")
-    parser.add_argument("--data", help="the corpus, or with --data.OPTION an option of it, as in wavenet fit")
-    parser.add_function_arguments(align, skip={"checkpoint", "data", "overwrite"})
-    add_overwrite(parser, "replace alignments that exist")
-    if {"-h", "--help"} & set(arguments):
-        parser.parse_args(arguments)
-    data, others = take_corpus(arguments)
-    options = vars(parser.parse_args(others))
-    align(data=data, **{name: value for name, value in options.items() if name not in ("config", "data")})
-
-
 def align(
-    checkpoint: Path,
+    ckpt: Path,
+    /,
     data: "AudioDataModule",
     out: Path,
     split: Literal["all", "train", "validation", "test"] = "all",
     worst: int = 10,
-    device: str = "cpu",
+    device: str = "auto",
     overwrite: bool = False,
 ) -> None:
-    """Aligns the utterances of a corpus with the phones that it has, or else with those of its texts.
+    """Writes when each phone of a corpus is said: a TextGrid and a .phn of every utterance, and a report.
+
+    The phones are those that the corpus has, or else those of its texts. What was written can be trained on
+    (data.alignments).
 
     Args:
-        checkpoint: A checkpoint of a recogniser that wavenet fit wrote.
+        ckpt: A checkpoint of a recognizer that wavenet fit wrote.
         data: The corpus.
-        out: Folder for ID.TextGrid (phones, and words of a text), ID.phn (samples of the recording) and report.json.
+        out: Folder for ID.TextGrid (phones, and words of a text), ID.phn (samples of the recording) and report.json,
+            which has the least certain utterances first.
         split: Which utterances.
         worst: How many of the least certain are listed.
-        device: Where to compute: "cpu", "cuda", "cuda:1", ...
-        overwrite: Whether alignments that exist may be replaced.
+        device: Where to compute: "cpu", "cuda", "cuda:1", ...; "auto" takes a GPU where there is one.
+        overwrite: Replace alignments that exist.
 
     Raises:
         RequestError: The request cannot be done as asked.
     """
     import numpy as np
-    import soundfile
     import torch
     from rich.progress import track
 
-    from datamodules.decoding import FULL_SCALE
     from datamodules.phone_times import write_phones
-    from datamodules.records import SPLITS, Phone
+    from datamodules.records import SPLITS
     from lightning_wavenet.alignment import check, report
-    from lightning_wavenet.files import write_whole
+    from lightning_wavenet.audio import clip_stem
+    from lightning_wavenet.checkpoint import load
+    from lightning_wavenet.files import need_folder, refuse_existing, write_atomically, write_text
+    from lightning_wavenet.models import PhoneRecognizer
+    from lightning_wavenet.phones import Phone
     from lightning_wavenet.textgrid import write_textgrid
-    from lightning_wavenet.transcription import Recognizer
 
-    if (out / _REPORT).exists() and not overwrite:
-        raise RequestError(f"{out / _REPORT} exists: choose another --out, or say --overwrite")
+    need_folder(out)
+    refuse_existing([out / _REPORT], overwrite)
     if data.audio.trim_silence_db is not None:
         raise RequestError("times are those of whole recordings: set data.audio.trim_silence_db to null")
-    recognizer = Recognizer.from_checkpoint(checkpoint, device)
-    rate = recognizer.vocabulary.sample_rate
+    model = load(ckpt, device)
+    if not isinstance(model, PhoneRecognizer):
+        raise RequestError(f"{ckpt} holds a {type(model).__name__}, which recognizes no phones")
     data.prepare_data()
     data.setup()
-    data.frame = recognizer.task.frame
-    _compare(data, recognizer.vocabulary)
-    clips = data.clips
+    data.connect(model.request)
+    model.vocabulary.must_match(data.vocabulary, model.request.fields, "the corpus")
+    clips, rate = data.clips, model.vocabulary.sample_rate
     chosen = np.sort(np.concatenate([data.clips_of(name) for name in SPLITS if split in ("all", name)]))
     if not len(chosen):
         raise RequestError(f"there is nothing to align: no utterance of split {split!r} has phones or a text")
-    paths = {record.id: record.path for record in data.listing().records}
-    shortest = recognizer.task.shortest * recognizer.task.frame / rate
+    stems = {clip: out / clip_stem(clips.ids[clip]) for clip in chosen.tolist()}
+    suffixes = (".TextGrid", ".phn")
+    refuse_existing([stem.with_name(stem.name + suffix) for stem in stems.values() for suffix in suffixes], overwrite)
+    shortest = model.shortest * model.frame / rate
     checks, too_short = [], []
     for clip in track(chosen.tolist(), description="aligning"):
-        id, said = clips.ids[clip], data.transcript(clip)
-        waveform = torch.from_numpy(clips.read(clip, 0, int(clips.frames[clip])).astype(np.float32) / FULL_SCALE)
+        id, said = clips.ids[clip], clips.value("transcript", clip)
+        waveform = torch.from_numpy(clips.waveform(clip))
         try:
-            aligned = recognizer.align(waveform, said.phones.tolist(), said.optional.tolist())
+            aligned = model.align(waveform, said.phones.tolist(), said.optional.tolist())
         except ValueError:
             too_short.append(id)
             continue
-        truth = [phone.start / rate for phone in clips.phones[clip]] or None
+        truth = [phone.start / rate for phone in clips.value("phones", clip)] or None
         checks.append(check(id, waveform, rate, aligned, shortest, truth))
-        stem = out / Path(id).with_suffix("")
-        stem.parent.mkdir(parents=True, exist_ok=True)
+        stem = stems[clip]
         phones = [(phone.start, phone.end, said.labels[phone.token]) for phone in aligned]
         tiers = {"words": _words(said, aligned), "phones": phones} if said.words else {"phones": phones}
         write_textgrid(stem.with_name(f"{stem.name}.TextGrid"), len(waveform) / rate, tiers)
-        of_file = soundfile.info(paths[id]).samplerate
+        of_file = clips.file_rate(clip)
         in_file = [Phone(label, round(start * of_file), round(end * of_file)) for start, end, label in phones]
-        write_whole(stem.with_name(f"{stem.name}.phn"), partial(write_phones, phones=in_file))
+        write_atomically(stem.with_name(f"{stem.name}.phn"), partial(write_phones, phones=in_file))
     if not checks:
         raise RequestError(f"all {len(too_short)} utterances are too short for their phones")
     found = report(checks) | {"too_short_for_their_phones": too_short}
-    write_whole(out / _REPORT, lambda path: path.write_text(json.dumps(found, indent=2) + "\n"))
+    write_text(out / _REPORT, json.dumps(found, indent=2) + "\n")
     _tell(found, worst, out)
-
-
-def _compare(data: "AudioDataModule", vocabulary: "Vocabulary") -> None:
-    """Refuses a corpus that does not fit the model."""
-    if data.audio.sample_rate != vocabulary.sample_rate:
-        raise RequestError(f"the model was trained at {vocabulary.sample_rate} Hz: set data.audio.sample_rate to it")
-    if data.phone_names() != vocabulary.phones:
-        theirs, ours = set(data.phone_names()), set(vocabulary.phones)
-        strange = ", ".join(sorted(theirs - ours)[:10]) or "none"
-        lacking = ", ".join(sorted(ours - theirs)[:10]) or "none"
-        raise RequestError(
-            f"the corpus and the model have different phones: only the corpus has {strange}; only the model {lacking}"
-        )
 
 
 def _words(said: "Transcript", aligned: "list[TimedPhone]") -> list[tuple[float, float, str]]:
@@ -167,3 +134,6 @@ def _tell(found: dict[str, Any], worst: int, out: Path) -> None:
         )
     if skipped := found["too_short_for_their_phones"]:
         print(f"{len(skipped):,} utterances are too short for their phones, and left out: {', '.join(skipped[:3])} ...")
+
+
+main = verb(align, "align")

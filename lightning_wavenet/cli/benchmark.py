@@ -1,8 +1,7 @@
 """`wavenet benchmark generate|train`: engines and forms against one another on this machine."""
 
-from __future__ import annotations
-
-import json
+# No postponed annotations here: a parser is made of them.
+import json as json_format
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,8 +9,9 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 from jsonargparse import ArgumentParser
 
-from lightning_wavenet.cli.parsing import PARSER, add_overwrite
+from lightning_wavenet.cli.parsing import PARSER, call, parse, verb_parser
 from lightning_wavenet.errors import RequestError
+from lightning_wavenet.files import need_folder, refuse_existing, write_text
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -19,30 +19,6 @@ if TYPE_CHECKING:
     from lightning_wavenet.benchmarks import generation, training
 
 R = TypeVar("R")
-
-
-def main(arguments: list[str]) -> None:
-    """Parses the options and measures."""
-    parser = ArgumentParser(prog="wavenet benchmark", description="Measures speed on this machine.", **PARSER)
-    verbs = parser.add_subcommands(dest="verb", metavar="VERB")
-    verb = ArgumentParser(
-        description="Runs the sampling engines against one another on one net with random weights, at 16 kHz.", **PARSER
-    )
-    verb.add_function_arguments(generate, skip={"overwrite"})
-    add_overwrite(verb, "replace the JSON file if it exists")
-    verbs.add_subcommand("generate", verb, help="samples a second of the sampling engines")
-    steps = ArgumentParser(
-        description="Trains the paper's net for a few steps in several forms, against the plain textbook form.",
-        **PARSER,
-    )
-    steps.add_function_arguments(train, skip={"overwrite"})
-    add_overwrite(steps, "replace the JSON file if it exists")
-    verbs.add_subcommand("train", steps, help="samples a second of the training step and of the loader")
-    options = parser.parse_args(arguments)
-    if options.verb == "generate":
-        generate(**vars(options.generate))
-    else:
-        train(**vars(options.train))
 
 
 def generate(
@@ -55,7 +31,9 @@ def generate(
     json: Path | None = None,
     overwrite: bool = False,
 ) -> None:
-    """Measures the engines in every precision that this machine has.
+    """Runs the sampling engines against one another on one net with random weights, at 16 kHz.
+
+    Every precision that this machine has is measured.
 
     Args:
         net: "paper" (30 layers, 64 residual, 128 gate, 256 skip channels), "deepvoice-LAYERS-RESIDUAL-SKIP", or "tts"
@@ -66,7 +44,7 @@ def generate(
         seconds: How long every measurement generates at least (s).
         rounds: How often everything is measured; the figures are medians.
         json: Write the rows here too.
-        overwrite: Whether that file may be replaced.
+        overwrite: Replace that file if it exists.
 
     Raises:
         RequestError: The options do not fit this machine, or the file exists.
@@ -101,7 +79,9 @@ def train(
     json: Path | None = None,
     overwrite: bool = False,
 ) -> None:
-    """Measures training steps (forward, backward, Adam) of the paper's net, and how fast batches can be loaded.
+    """Trains the paper's net for a few steps in several forms, against the plain textbook form.
+
+    A step is forward, backward and Adam. How fast batches can be loaded is measured too.
 
     Args:
         crop: Samples of a crop that count in the loss.
@@ -111,7 +91,7 @@ def train(
         seconds: How long a form trains at least before the next one has its turn (s).
         rounds: How many turns every form has; the figures are medians.
         json: Write the rows here too.
-        overwrite: Whether that file may be replaced.
+        overwrite: Replace that file if it exists.
 
     Raises:
         RequestError: The options do not fit this machine, or the file exists.
@@ -120,7 +100,7 @@ def train(
 
     from lightning_wavenet.benchmarks import training
 
-    threads = threads or torch.get_num_threads()
+    threads = torch.get_num_threads() if threads is None else threads
     if min(crop, batch, threads, rounds) < 1 or seconds <= 0:
         raise RequestError("crop, batch, threads, rounds and seconds must be positive")
     if device == "cuda" and not torch.cuda.is_available():
@@ -151,13 +131,11 @@ def _check(json: Path | None, overwrite: bool) -> None:
         return
     if json.is_dir():
         raise RequestError(f"{json} is a folder; --json takes a file")
-    if json.exists() and not overwrite:
-        raise RequestError(f"{json} exists: choose another --json, or say --overwrite")
-    if not json.absolute().parent.is_dir():
-        raise RequestError(f"the folder of {json} does not exist")
+    need_folder(json.absolute().parent, "--json")
+    refuse_existing([json], overwrite, "--json")
 
 
-def _show(measurements: Iterator[list[R]], table: Callable[[list[R]], Table]) -> list[R]:
+def _show(measurements: Iterator[list[R]], table: "Callable[[list[R]], Table]") -> list[R]:
     """Shows the table as it fills, and returns its last rows."""
     from rich.console import Console
     from rich.live import Live
@@ -171,7 +149,7 @@ def _show(measurements: Iterator[list[R]], table: Callable[[list[R]], Table]) ->
     return rows
 
 
-def _generation_table(rows: list[generation.Row]) -> Table:
+def _generation_table(rows: "list[generation.Row]") -> "Table":
     from rich.table import Table
 
     table = Table(title=f"{rows[0].net} at 16 kHz, {', '.join(dict.fromkeys(row.device for row in rows))}")
@@ -194,7 +172,7 @@ def _generation_table(rows: list[generation.Row]) -> Table:
     return table
 
 
-def _training_table(rows: list[training.Row]) -> Table:
+def _training_table(rows: "list[training.Row]") -> "Table":
     from rich.table import Table
 
     table = Table(title=f"the paper's net, batches of {rows[0].batch} x {rows[0].crop:,} samples, {rows[0].device}")
@@ -216,10 +194,20 @@ def _training_table(rows: list[training.Row]) -> Table:
     return table
 
 
-def _write(path: Path | None, rows: Sequence[generation.Row | training.Row]) -> None:
-    if path is None:
-        return
-    text = json.dumps([asdict(row) for row in rows], indent=2)
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(text + "\n")
-    part.replace(path)
+def _write(path: Path | None, rows: "Sequence[generation.Row | training.Row]") -> None:
+    if path is not None:
+        write_text(path, json_format.dumps([asdict(row) for row in rows], indent=2) + "\n")
+
+
+def main(arguments: list[str]) -> None:
+    """Parses the options of `wavenet benchmark`, and measures."""
+    parser = ArgumentParser(prog="wavenet benchmark", description="Measures speed on this machine.", **PARSER)
+    verbs = parser.add_subcommands(dest="verb", metavar="VERB")
+    about: dict[str, tuple[Callable[..., None], str]] = {
+        "generate": (generate, "samples a second of the sampling engines"),
+        "train": (train, "samples a second of the training step and of the loader"),
+    }
+    for name, (function, text) in about.items():
+        verbs.add_subcommand(name, verb_parser(function, arguments), help=text)
+    options = parse(parser, arguments)
+    call(about[options.verb][0], options[options.verb])

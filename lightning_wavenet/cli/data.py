@@ -1,52 +1,17 @@
 """`wavenet data synthesize|prepare|describe`: corpora made on the spot, and what a run sees of a corpus."""
 
-# No postponed annotations here: to resolve those, jsonargparse would import all that is below TYPE_CHECKING.
+# No postponed annotations here: a parser is made of them.
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from jsonargparse import ArgumentParser
 
-from lightning_wavenet.cli.parsing import PARSER, add_corpus, add_overwrite, instantiate, parse
+from lightning_wavenet.cli.parsing import PARSER, call, instantiate, parse, verb_parser
 
 if TYPE_CHECKING:
     from datamodules import AudioDataModule
     from datamodules.description import Amount, Spread
-
-_CORPUS_VERBS = {
-    "prepare": "decode a corpus into its cache, as the first run on it would",
-    "describe": "a corpus in numbers: clips, hours, speakers, levels, splits, and what was skipped and why",
-}
-
-
-def main(arguments: list[str]) -> None:
-    """Parses the options and does what they ask for.
-
-    Raises:
-        RequestError: The request cannot be done as asked.
-        ArgumentError: The options are not what they should be.
-    """
-    parser = ArgumentParser(prog="wavenet data", description="Makes, prepares and describes corpora.", **PARSER)
-    verbs = parser.add_subcommands(dest="verb", metavar="VERB")
-    synthesize = ArgumentParser(description="Makes a small corpus, with nothing downloaded.", **PARSER)
-    verbs.add_subcommand("synthesize", synthesize, help="make a small corpus, with nothing downloaded")
-    layouts = synthesize.add_subcommands(dest="layout", metavar="LAYOUT")
-    layouts.add_subcommand("vctk", _layout_parser(vctk), help="that of VCTK 0.92")
-    layouts.add_subcommand("folder", _layout_parser(folder), help="a folder of recordings a speaker")
-    for verb, text in _CORPUS_VERBS.items():
-        # Only when it is needed, because it imports Lightning.
-        wanted = arguments[:1] == [verb]
-        about = ArgumentParser(description=f"{text[0].upper()}{text[1:]}.", **PARSER)
-        if wanted:
-            add_corpus(about, arguments)
-        verbs.add_subcommand(verb, about, help=text)
-    options = parse(parser, arguments)
-    if options.verb == "synthesize":
-        layout: Literal["vctk", "folder"] = options.synthesize.layout
-        make: Callable[..., None] = vctk if layout == "vctk" else folder
-        make(**vars(options.synthesize[layout]))
-    else:
-        {"prepare": prepare, "describe": describe}[options.verb](instantiate(parser, options)[options.verb].data)
 
 
 def vctk(
@@ -106,7 +71,11 @@ def folder(
 
 
 def prepare(data: "AudioDataModule") -> None:
-    """Decodes a corpus into its cache, unless that is done, and says how much it is."""
+    """Decodes a corpus into its cache and extracts its features, as the first run on it would.
+
+    Args:
+        data: The corpus.
+    """
     data.prepare_data()
     data.setup()
     about = data.describe()
@@ -114,7 +83,11 @@ def prepare(data: "AudioDataModule") -> None:
 
 
 def describe(data: "AudioDataModule") -> None:
-    """Prints a corpus in numbers, after decoding it into its cache unless that is done."""
+    """Prints a corpus in numbers: clips, hours, speakers, levels, splits, and what was skipped and why.
+
+    Args:
+        data: The corpus.
+    """
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
@@ -144,13 +117,6 @@ def describe(data: "AudioDataModule") -> None:
     print("durations and levels: median of the clips (5th to 95th percentile)")
 
 
-def _layout_parser(make: Callable[..., None]) -> ArgumentParser:
-    parser = ArgumentParser(description=(make.__doc__ or "").partition("\n")[0], **PARSER)
-    parser.add_function_arguments(make, skip={"overwrite"})
-    add_overwrite(parser, "replace a corpus that was made here before")
-    return parser
-
-
 def _amount(amount: "Amount") -> str:
     return f"{amount.clips:,} clips, {_hours(amount)}"
 
@@ -161,3 +127,34 @@ def _hours(amount: "Amount") -> str:
 
 def _spread(spread: "Spread", unit: str, digits: int) -> str:
     return f"{spread.median:.{digits}f} {unit} ({spread.low:.{digits}f} to {spread.high:.{digits}f})"
+
+
+_VERBS: dict[str, tuple[Callable[..., None], str]] = {
+    "prepare": (prepare, "decode a corpus into its cache, as the first run on it would"),
+    "describe": (describe, "a corpus in numbers, and what was skipped and why"),
+}
+_LAYOUTS: dict[str, tuple[Callable[..., None], str]] = {
+    "vctk": (vctk, "that of VCTK 0.92"),
+    "folder": (folder, "a folder of recordings a speaker"),
+}
+
+
+def main(arguments: list[str]) -> None:
+    """Parses the options of `wavenet data`, and does what they ask for."""
+    parser = ArgumentParser(prog="wavenet data", description="Makes, prepares and describes corpora.", **PARSER)
+    verbs = parser.add_subcommands(dest="verb", metavar="VERB")
+    synthesize = ArgumentParser(description="Makes a small corpus, with nothing downloaded.", **PARSER)
+    verbs.add_subcommand("synthesize", synthesize, help="make a small corpus, with nothing downloaded")
+    layouts = synthesize.add_subcommands(dest="layout", metavar="LAYOUT")
+    for name, (make, text) in _LAYOUTS.items():
+        layouts.add_subcommand(name, verb_parser(make, arguments), help=text)
+    for name, (function, text) in _VERBS.items():
+        # The parser of a corpus only when it is needed, because it imports Lightning.
+        wanted = arguments[:1] == [name]
+        verbs.add_subcommand(name, verb_parser(function, arguments) if wanted else ArgumentParser(), help=text)
+    options = instantiate(parser, parse(parser, arguments))
+    chosen = options[options.verb]
+    if options.verb == "synthesize":
+        call(_LAYOUTS[chosen.layout][0], chosen[chosen.layout])
+    else:
+        call(_VERBS[options.verb][0], chosen)

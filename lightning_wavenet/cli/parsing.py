@@ -1,20 +1,20 @@
-"""What the parsers of all verbs have in common."""
+"""What all verbs have in common: a parser made of a typed function, the corpus, flags, errors on one line."""
 
 from __future__ import annotations
 
 import argparse
+import inspect
 import re
-from itertools import islice
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, get_args, get_origin
 
+import docstring_parser
 from jsonargparse import ActionYesNo, ArgumentParser, Namespace, set_parsing_settings
 from omegaconf.errors import OmegaConfBaseException
 
+from lightning_wavenet.cli.renamed import refuse_old_names
 from lightning_wavenet.errors import RequestError
-
-if TYPE_CHECKING:
-    from datamodules import AudioDataModule
 
 PARSER: dict[str, Any] = {"exit_on_error": False, "parser_mode": "omegaconf+"}
 """Errors are raised, for `main` to print; YAML files may interpolate."""
@@ -24,61 +24,116 @@ PARSER: dict[str, Any] = {"exit_on_error": False, "parser_mode": "omegaconf+"}
 set_parsing_settings(omegaconf_absolute_to_relative_paths=True, docstring_parse_attribute_docstrings=True)
 
 
+def verb(function: Callable[..., None], name: str) -> Callable[[list[str]], None]:
+    """The `main` of a verb that is one function."""
+
+    def main(arguments: list[str]) -> None:
+        parser = verb_parser(function, arguments, prog=f"wavenet {name}")
+        call(function, instantiate(parser, parse(parser, arguments)))
+
+    main.__doc__ = f"Parses the options of `wavenet {name}`, and does it."
+    return main
+
+
+def verb_parser(function: Callable[..., None], arguments: list[str], **options: Any) -> ArgumentParser:
+    """A parser of a function's parameters, explained by its docstring.
+
+    Parameters that are positional only are so on the command line; a bool is a flag, such as `--overwrite`; `data` is
+    the corpus, which a `--config` may give.
+
+    Args:
+        function: What the verb does. Its annotations must not be postponed.
+        arguments: What will be parsed.
+        options: Of the parser.
+    """
+    documented = docstring_parser.parse(function.__doc__ or "")
+    texts = {parameter.arg_name: " ".join((parameter.description or "").split()) for parameter in documented.params}
+    parser = ArgumentParser(description=documented.short_description, **PARSER, **options)
+    own: set[str | int] = set()
+    for name, parameter in inspect.signature(function).parameters.items():
+        if parameter.kind is parameter.POSITIONAL_ONLY:
+            several = get_origin(parameter.annotation) is list
+            kind = get_args(parameter.annotation)[0] if several else parameter.annotation
+            parser.add_argument(name, type=kind, help=texts[name], nargs="+" if several else None)
+        elif name == "data":
+            add_corpus(parser, arguments)
+        elif parameter.annotation is bool:
+            add_flag(parser, f"--{name}", texts[name])
+        else:
+            continue
+        own.add(name)
+    parser.add_function_arguments(function, skip=own)
+    return parser
+
+
+def call(function: Callable[..., None], options: Namespace) -> None:
+    """Calls the function of a verb with what was parsed and instantiated."""
+    given = dict(vars(options))
+    given.pop("config", None)
+    parameters = inspect.signature(function).parameters.values()
+    positional = [given.pop(one.name) for one in parameters if one.kind is one.POSITIONAL_ONLY]
+    function(*positional, **given)
+
+
 def add_flag(parser: ArgumentParser, name: str, text: str) -> None:
     """Adds a flag such as `--overwrite`, which may also be written `--overwrite=true`."""
     parser.add_argument(name, action=ActionYesNo, nargs="?", default=False, help=text)
 
 
-def add_overwrite(parser: ArgumentParser, text: str) -> None:
-    """Adds `--overwrite`."""
-    add_flag(parser, "--overwrite", text)
-
-
 def add_corpus(parser: ArgumentParser, arguments: list[str]) -> None:
-    """Adds `--data`, which a `--config` may give.
+    """Adds `--data`, which the section data of a `--config` may give.
 
     Args:
         parser: Of a verb that works on a corpus.
-        arguments: What will be parsed, to find the other sections of the experiments in it.
+        arguments: What will be parsed, to find the configurations in it.
 
     Raises:
-        RequestError: One of the experiments cannot be read.
+        RequestError: One of these cannot be read.
     """
     from datamodules import AudioDataModule
 
-    parser.add_argument("--config", action="config", help="an experiment, of which only the section data is used")
+    parser.add_argument("-c", "--config", action="append", help="an experiment, of which only the section data is used")
     parser.add_subclass_arguments(AudioDataModule, "data", required=True, help="the corpus")
-    for section in _other_sections(arguments):
-        parser.add_argument(f"--{section}", type=Any, help="not used")
-
-
-def take_corpus(arguments: list[str]) -> tuple[AudioDataModule, list[str]]:
-    """The corpus that `--config` and `--data` describe, and the other arguments.
-
-    Apart from these, because an experiment has sections of the same names as a verb's own options.
-
-    Raises:
-        RequestError: They do not describe one.
-    """
-    ours: list[str] = []
-    others: list[str] = []
-    waiting = iter(arguments)
-    for argument in waiting:
-        if re.match(r"--(config|data)\b", argument):
-            ours += [argument] if "=" in argument else [argument, *islice(waiting, 1)]
-        else:
-            others.append(argument)
-    parser = ArgumentParser(prog="wavenet", **PARSER)
-    add_corpus(parser, ours)
-    if not ours:
+    configs = read_configs(arguments)
+    refuse_old_names(arguments, configs)
+    section = _resolved(configs).get("data")
+    if section is not None:
+        try:
+            parser.set_defaults({"data": section})
+        except ValueError as error:
+            raise RequestError(f"the section data cannot be used: {essence(str(error))}") from error
+    elif not any(argument.startswith(("--data", "-h", "--help")) for argument in arguments):
         raise RequestError(
             "say which corpus: --config EXPERIMENT.yaml, of which the section data counts, or --data ..."
         )
-    return instantiate(parser, parse(parser, ours)).data, others
+
+
+def read_configs(arguments: list[str]) -> list[dict[str, Any]]:
+    """The configurations that arguments name, as they are written.
+
+    Raises:
+        RequestError: One of them cannot be read.
+    """
+    import yaml  # type: ignore[import-untyped]
+
+    scan = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    scan.add_argument("-c", "--config", action="append", nargs="?", default=[])
+    configs = []
+    for path in filter(None, scan.parse_known_args(arguments)[0].config):
+        if not Path(path).is_file():
+            raise RequestError(f"there is no experiment {path}")
+        try:
+            config = yaml.safe_load(Path(path).read_text())
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise RequestError(f"{path} is not YAML: {error}") from error
+        if not isinstance(config, dict):
+            raise RequestError(f"{path} is not an experiment: it has no sections")
+        configs.append(config)
+    return configs
 
 
 def parse(parser: ArgumentParser, arguments: list[str]) -> Namespace:
-    """The options of a command that works on a corpus.
+    """The options of a command.
 
     Raises:
         RequestError: An interpolation leads nowhere.
@@ -101,25 +156,16 @@ def instantiate(parser: ArgumentParser, options: Namespace) -> Namespace:
         raise RequestError(essence(str(error))) from error
 
 
-def _other_sections(arguments: list[str]) -> list[str]:
-    """Sections of the given experiments beside `data`: they are let through, for data may interpolate from them."""
-    import yaml  # type: ignore[import-untyped]
+def _resolved(configs: list[dict[str, Any]]) -> Mapping[str, Any]:
+    """Configurations as one, the later above the earlier, with their interpolations followed."""
+    from omegaconf import OmegaConf
 
-    scan = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    scan.add_argument("--config", action="append", default=[])
-    sections: dict[str, None] = {}
-    for path in scan.parse_known_args(arguments)[0].config:
-        if not Path(path).is_file():
-            raise RequestError(f"there is no experiment {path}")
-        try:
-            experiment = yaml.safe_load(Path(path).read_text())
-        except yaml.YAMLError as error:
-            raise RequestError(f"{path} is not YAML: {error}") from error
-        if not isinstance(experiment, dict):
-            raise RequestError(f"{path} is not an experiment: it has no sections")
-        sections |= dict.fromkeys(experiment)
-    sections.pop("data", None)
-    return list(sections)
+    try:
+        merged = OmegaConf.merge(*configs) if configs else OmegaConf.create()
+        # Only the corpus: other sections may interpolate what is not known here.
+        return {"data": OmegaConf.to_container(merged.data, resolve=True)} if "data" in merged else {}
+    except (OmegaConfBaseException, ValueError) as error:
+        raise RequestError(f"the section data cannot be read: {error}") from error
 
 
 _REASONING = re.compile(

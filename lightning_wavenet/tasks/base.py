@@ -1,83 +1,182 @@
-"""What every task shares: the optimiser, the vocabulary, the checkpoint."""
+"""What every task shares: its model, the corpus that it asks for batches, the optimizer, the checkpoint."""
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
 
 import pytorch_lightning as pl
 import torch
+from lightning_utilities.core.rank_zero import rank_zero_only
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 
-from datamodules.base import AudioDataModule
 from lightning_wavenet import blueprint
 from lightning_wavenet.backbone import WaveNet
+from lightning_wavenet.batch import Batch, Request
+from lightning_wavenet.checkpoint import CHECKPOINT_KEY, check_format, described, take_weights
 from lightning_wavenet.errors import RequestError
+from lightning_wavenet.machine import cpu_name
+from lightning_wavenet.models import Model
+from lightning_wavenet.schedules import WarmupCosine
 from lightning_wavenet.vocabulary import Vocabulary
 
-CHECKPOINT_KEY = "lightning_wavenet"
+BackboneCallable = Callable[[], WaveNet]
+"""Makes the net; what depends on the corpus, such as `global_channels`, is given as keyword arguments."""
+
+
+class Corpus(Protocol):
+    """What a task needs of a LightningDataModule beside its loaders, which yield `Batch`."""
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """Names behind the indices of a batch, after `setup`."""
+
+    @property
+    def train_ids(self) -> Sequence[str]:
+        """Ids of the clips that are trained on, after `setup`."""
+
+    def connect(self, request: Request) -> None:
+        """Takes note, after `setup` and before a loader is asked for, of what batches must hold.
+
+        Raises:
+            RequestError: The corpus does not have that.
+        """
 
 
 class BaseTask(pl.LightningModule, ABC):
-    """Trains a WaveNet for something.
+    """Trains a model.
 
-    A task says what it needs of a corpus (`check`), and what is lowest in the best checkpoint: every validation logs
-    it as "val/" and its name, every test as "test/" and its name. A task reads batches only; which corpus they come
-    from it does not know.
+    A task builds its model when it knows the corpus, which says how many speakers, phones and so on there are. It reads
+    batches only; which corpus they come from it does not know. What is lowest in the best checkpoint is its criterion:
+    every validation logs it as "val/" and its name, every test as "test/" and its name.
 
     Attributes:
         criterion: Name of that figure.
-        free_options: Options in which a run may differ from the checkpoint that it goes on from.
+        free_options: Options in which a run may differ from the checkpoint that it resumes from.
+        model: What is trained; a task that is not set up has none.
+        weights: A checkpoint whose weights the model begins with, as far as they fit (`--weights`).
 
     Args:
-        backbone: The net.
-        optimizer: Makes the optimiser from the parameters.
-        lr_scheduler: Makes a learning-rate schedule from the optimiser, stepped every training step, and
+        optimizer: Makes the optimizer from the parameters.
+        lr_scheduler: Makes a learning-rate schedule from the optimizer, stepped every training step, and
             `ReduceLROnPlateau` with the criterion of every validation; None for none.
     """
 
     criterion: ClassVar[str]
     free_options: ClassVar[frozenset[str]] = frozenset()
+    model: Model
+    weights: Path | None = None
 
     def __init__(
         self,
-        backbone: WaveNet,
         optimizer: OptimizerCallable = torch.optim.Adam,
         lr_scheduler: LRSchedulerCallable | None = None,
     ) -> None:
         super().__init__()
-        self.backbone = backbone
         self.optimizer = optimizer
         self.lr_scheduler = lr_scheduler
-        self.vocabulary: Vocabulary | None = None
         self._validated = False
+        self._train_ids: Sequence[str] = ()
+        self._random: list[dict[str, torch.Tensor]] | None = None
 
     @abstractmethod
-    def check(self, vocabulary: Vocabulary) -> None:
-        """Raises RequestError, with both numbers, where a corpus does not fit the net."""
+    def build(self, vocabulary: Vocabulary) -> Model:
+        """The model for a corpus, untrained.
+
+        Raises:
+            ValueError: Its options do not fit together, or not the corpus; the message says which.
+        """
 
     @abstractmethod
     def unit(self) -> str:
         """What the criterion is measured in, and under which conditions, in words."""
 
-    def prepare(self, corpus: AudioDataModule) -> None:
-        """Tells an open corpus what batches must hold: here, how much context a prediction needs."""
-        corpus.context = self.backbone.receptive_field
+    @property
+    def request(self) -> Request:
+        """What is asked of the corpus."""
+        return self.model.request
 
-    def on_validation_epoch_end(self) -> None:
-        """Notes that the criterion is a new one."""
-        self._validated = not self.trainer.sanity_checking
+    # Model and corpus
+
+    def setup(self, stage: str) -> None:
+        """Builds the model for the corpus, and tells the corpus what batches must hold.
+
+        Raises:
+            RequestError: There is no corpus, or model and corpus do not fit.
+        """
+        corpus = getattr(self.trainer, "datamodule", None)
+        if corpus is None:
+            raise RequestError(
+                f"{type(self).__name__} takes its batches from a LightningDataModule, and was given none"
+            )
+        has = {*dir(type(corpus)), *vars(corpus)}  # Without asking for values, which may not be there yet.
+        if lacking := [name for name in ("vocabulary", "train_ids", "connect") if name not in has]:
+            raise RequestError(
+                f"{type(corpus).__name__} cannot serve {type(self).__name__}: it has no {' and no '.join(lacking)}"
+            )
+        vocabulary = corpus.vocabulary
+        if not hasattr(self, "model"):
+            # So that the weights depend on the seed alone, and not on what was drawn since it was set.
+            torch.manual_seed(torch.initial_seed())
+            try:
+                self.model = self.build(vocabulary)
+            except ValueError as error:
+                raise RequestError(str(error)) from error
+            if self.weights is not None and stage == "fit":
+                rank_zero_only(print)(f"weights: {take_weights(self.model, self.weights)}", flush=True)
+        self._compare(vocabulary, "the corpus")
+        corpus.connect(self.request)
+        if stage == "fit":
+            self._train_ids = corpus.train_ids
+
+    def _compare(self, vocabulary: Vocabulary, origin: str) -> None:
+        """Refuses a vocabulary that differs in what the model uses."""
+        self.model.vocabulary.must_match(vocabulary, self.request.fields, origin)
+
+    def on_train_batch_start(self, batch: Any, *_: Any) -> None:
+        """Refuses a batch that the task cannot use."""
+        self._check(batch)
+
+    def on_validation_batch_start(self, batch: Any, *_: Any) -> None:
+        """Refuses a batch that the task cannot use."""
+        self._check(batch)
+
+    def on_test_batch_start(self, batch: Any, *_: Any) -> None:
+        """Refuses a batch that the task cannot use."""
+        self._check(batch)
+
+    def on_predict_batch_start(self, batch: Any, *_: Any) -> None:
+        """Refuses a batch that the task cannot use."""
+        self._check(batch)
+
+    def _check(self, batch: Any) -> None:
+        """Refuses what is no `Batch`, or lacks what was asked for; the message names the DataModule."""
+        corpus: Any = getattr(self.trainer, "datamodule", None)
+        if not isinstance(batch, Batch):
+            raise RequestError(f"{type(corpus).__name__} yields {type(batch).__name__} and no lightning_wavenet.Batch")
+        others = batch.others or {}
+        for field in sorted(self.request.fields):
+            if getattr(batch, field, others.get(field)) is None:
+                raise RequestError(f"{type(corpus).__name__} yields batches without {field}, which was asked for")
+
+    # Optimization
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """The optimiser, and the schedule where there is one."""
+        """The optimizer, and the schedule where there is one, over the length of the training."""
         optimizer = self.optimizer(self.parameters())
         if self.lr_scheduler is None:
             return optimizer
+        scheduler = self.lr_scheduler(optimizer)
+        if isinstance(scheduler, WarmupCosine):
+            scheduler.set_default_steps(self.trainer.estimated_stepping_batches)
         return {
             "optimizer": optimizer,
             "lr_scheduler": {
-                "scheduler": self.lr_scheduler(optimizer),
+                "scheduler": scheduler,
                 "interval": "step",
                 "monitor": f"val/{self.criterion}",
                 "strict": False,  # There is none before the first validation.
@@ -92,21 +191,20 @@ class BaseTask(pl.LightningModule, ABC):
             self._validated = False
             scheduler.step(metric)
 
-    # Vocabulary and checkpoint
+    def on_validation_epoch_end(self) -> None:
+        """Notes that the criterion is a new one."""
+        self._validated = not self.trainer.sanity_checking
 
-    def setup(self, stage: str) -> None:
-        """Tells the corpus what batches must hold, and takes over its vocabulary."""
-        corpus = getattr(self.trainer, "datamodule", None)
-        if isinstance(corpus, AudioDataModule):
-            self.prepare(corpus)
-            self._adopt(corpus.vocabulary, "the corpus")
+    # Checkpoint
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Adds what is needed to rebuild the task and to use it without its corpus."""
-        checkpoint[CHECKPOINT_KEY] = {
-            "task": blueprint.describe(self),
-            "vocabulary": None if self.vocabulary is None else self.vocabulary.to_plain(),
+        """Adds what is needed to rebuild the model without its corpus, and to resume to the bit."""
+        checkpoint[CHECKPOINT_KEY] = described(self.model) | {
+            "task": self._options(),
             "optimizer": self._optimizer_name(),
+            "machine": _machine(),
+            "trained_on": {"sha256": _digest(self._train_ids), "ids": list(self._train_ids)},
+            "random": _gathered(_random_state(self.device)),
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -115,31 +213,70 @@ class BaseTask(pl.LightningModule, ABC):
         Raises:
             RequestError: It does not fit; the message says in what.
         """
-        if CHECKPOINT_KEY not in checkpoint:
-            raise RequestError("this is a Lightning checkpoint, but not one of a lightning-wavenet task")
+        check_format(checkpoint, str(self.trainer.ckpt_path))
         saved = checkpoint[CHECKPOINT_KEY]
-        theirs, ours = _options(saved["task"]), _options(blueprint.describe(self))
+        theirs = _flat(saved["model"]) | saved["task"]
+        ours = _flat(described(self.model)["model"]) | self._options()
         if self.trainer.training:
             theirs, ours = theirs | {"optimizer": saved["optimizer"]}, ours | {"optimizer": self._optimizer_name()}
-        for option, value in ours.items():
-            if option not in self.free_options and theirs.get(option) != value:
-                raise RequestError(f"the checkpoint has {option} {theirs.get(option)}, this run {value}")
-        if saved["vocabulary"] is not None:
-            self._adopt(Vocabulary.from_plain(saved["vocabulary"]), "the checkpoint")
+        # Task and names first, for widths follow from them.
+        if theirs["task"] == ours["task"]:
+            self._compare(Vocabulary.from_plain(saved["vocabulary"]), "the checkpoint")
+        for option in ("task", *ours):
+            if option not in self.free_options and theirs.get(option) != ours[option]:
+                raise RequestError(f"the checkpoint has {option} {theirs.get(option)}, this run {ours[option]}")
+        if not self.trainer.training:
+            self.model.checkpoint, self.model.step = Path(str(self.trainer.ckpt_path)), checkpoint["global_step"]
+            return
+        self._random = saved["random"]
+        then = saved["machine"] | {"processes": len(saved["random"])}
+        now = _machine() | {"processes": self.trainer.world_size}
+        if moved := [f"{name} {then[name]}, now {now[name]}" for name in now if then[name] != now[name]]:
+            rank_zero_only(print)(f"resumed, but not to the bit: {'; '.join(moved)}", flush=True)
+
+    def on_train_start(self) -> None:
+        """Restores the random state of this process, so that a resumed run draws what it would have drawn."""
+        if self._random is None or len(self._random) != self.trainer.world_size:
+            if self.global_rank:
+                torch.manual_seed(torch.initial_seed() + self.global_rank)  # Processes draw different dropout.
+        else:
+            state = self._random[self.global_rank]
+            torch.set_rng_state(state["cpu"])
+            if "cuda" in state and self.device.type == "cuda":
+                torch.cuda.set_rng_state(state["cuda"], self.device)
+        self._random = None
+
+    def _options(self) -> dict[str, Any]:
+        return {"task": type(self).__name__} | blueprint.describe(self)["init_args"]
 
     def _optimizer_name(self) -> str:
         return type(self.optimizer(self.parameters())).__name__
 
-    def _adopt(self, vocabulary: Vocabulary, origin: str) -> None:
-        self.check(vocabulary)
-        if self.vocabulary is not None and self.vocabulary != vocabulary:
-            ours, theirs = self.vocabulary.to_plain(), vocabulary.to_plain()
-            what = next(key for key in ours if ours[key] != theirs[key])
-            raise RequestError(f"the model has {what} {ours[what]}, but {origin} has {theirs[what]}")
-        self.vocabulary = vocabulary
+
+def _flat(model: dict[str, Any]) -> dict[str, Any]:
+    """A model's blueprint as one flat dictionary: its own options and its backbone's."""
+    own = {name: value for name, value in model["init_args"].items() if name != "backbone"}
+    return own | model["init_args"].get("backbone", {"init_args": {}})["init_args"]
 
 
-def _options(task: dict[str, Any]) -> dict[str, Any]:
-    """A task's blueprint as one flat dictionary: its class, its own options and its backbone's."""
-    own = {name: value for name, value in task["init_args"].items() if name != "backbone"}
-    return {"task": task["class_path"].rpartition(".")[2]} | own | task["init_args"]["backbone"]["init_args"]
+def _machine() -> dict[str, Any]:
+    """What sums depend on: their order is that of the CPU's instructions and of the threads."""
+    return {"CPU": f"{cpu_name()} ({torch.backends.cpu.get_cpu_capability()})", "threads": torch.get_num_threads()}
+
+
+def _random_state(device: torch.device) -> dict[str, torch.Tensor]:
+    state = {"cpu": torch.get_rng_state()}
+    return state | {"cuda": torch.cuda.get_rng_state(device)} if device.type == "cuda" else state
+
+
+def _gathered(state: dict[str, torch.Tensor]) -> list[dict[str, torch.Tensor]]:
+    """The states of all processes, in their order."""
+    if not torch.distributed.is_initialized():
+        return [state]
+    states: list[Any] = [None] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(states, state)
+    return states
+
+
+def _digest(ids: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(ids).encode()).hexdigest()

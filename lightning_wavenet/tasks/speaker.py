@@ -2,66 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
-from torch import nn
-from torch.nn import functional as F
 
-from lightning_wavenet.backbone import Conditions, WaveNet
-from lightning_wavenet.batch import Batch
-from lightning_wavenet.errors import RequestError
+from lightning_wavenet.backbone import WaveNet
+from lightning_wavenet.models import SpeakerModel
+from lightning_wavenet.tasks.base import BackboneCallable
 from lightning_wavenet.tasks.generation import GenerationTask
 from lightning_wavenet.vocabulary import Vocabulary
 
 
 class SpeakerWaveNet(GenerationTask):
-    """p(x | h) of equation (3) with h the speaker, as a one-hot vector or an embedding.
+    """Trains a `SpeakerModel` of the speakers of a corpus.
 
     Args:
-        backbone: The net; its global_channels is the number of speakers, or the width of the embedding.
-        speakers: Number of speakers; must be that of the corpus.
-        embedding: False feeds the one-hot vector, as the paper has it; True learns an embedding of
-            `backbone.global_channels` numbers a speaker.
-        optimizer: Makes the optimiser from the parameters.
-        lr_scheduler: Makes a learning-rate schedule from the optimiser, stepped every training step; None for none.
+        backbone: Makes the net.
+        embedding: None feeds the speaker as a one-hot vector, as the paper has it; a number learns an embedding of
+            that width.
+        optimizer: Makes the optimizer from the parameters.
+        lr_scheduler: Makes a learning-rate schedule from the optimizer, stepped every training step; None for none.
     """
 
     def __init__(
         self,
-        backbone: WaveNet,
-        speakers: int,
-        embedding: bool = False,
+        backbone: BackboneCallable = WaveNet,
+        embedding: int | None = None,
         optimizer: OptimizerCallable = torch.optim.Adam,
         lr_scheduler: LRSchedulerCallable | None = None,
     ) -> None:
         super().__init__(backbone, optimizer, lr_scheduler)
-        if not embedding and backbone.global_channels != speakers:
-            raise ValueError(
-                f"one-hot speakers need one global channel each: speakers is {speakers}, backbone.global_channels is "
-                f"{backbone.global_channels}"
-            )
-        if embedding and not backbone.global_channels:
-            raise ValueError("an embedding needs a width: set backbone.global_channels")
-        self.speakers = speakers
         self.embedding = embedding
-        self.voices = nn.Embedding(speakers, backbone.global_channels) if embedding else None
 
-    def condition(self, batch: Batch) -> Conditions:
-        """The speaker of each clip, `[B, global_channels]`."""
-        if batch.speaker is None:
-            raise RequestError("SpeakerWaveNet needs clips with speakers, and the corpus names none")
-        if self.voices is not None:
-            return Conditions(vector=self.voices(batch.speaker))
-        return Conditions(vector=F.one_hot(batch.speaker, self.speakers).to(self.dtype))
-
-    def check(self, vocabulary: Vocabulary) -> None:
-        """The corpus must have as many speakers as the net.
+    def build(self, vocabulary: Vocabulary) -> SpeakerModel:
+        """The model for a corpus.
 
         Raises:
-            RequestError: It has more or fewer.
+            ValueError: The corpus names no speakers, or the width is not positive.
         """
-        if len(vocabulary.speakers) != self.speakers:
-            raise RequestError(
-                f"the corpus has {len(vocabulary.speakers)} speakers, but model.speakers is {self.speakers}: set both "
-                "to the same number"
-            )
+        if not vocabulary.speakers:
+            raise ValueError("SpeakerWaveNet is conditioned on speakers, and the corpus names none")
+        if self.embedding is not None and self.embedding < 1:
+            raise ValueError(f"an embedding needs a width: model.embedding is {self.embedding}")
+        width = len(vocabulary.speakers) if self.embedding is None else self.embedding
+        make: Callable[..., WaveNet] = self.backbone
+        return SpeakerModel(make(global_channels=width), vocabulary, self.embedding is not None)

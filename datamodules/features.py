@@ -1,0 +1,75 @@
+"""Features of clips: extracted once, kept in a table of their own, and cut into frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import datasets
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from datamodules.clips import Clips
+from datamodules.tables import ROWS_A_WRITE, digest, open_table
+from lightning_wavenet import blueprint
+from lightning_wavenet.features import Extractor
+
+_COLUMNS = datasets.Features(
+    {"rows": datasets.Value("int64"), "steps": datasets.Value("int64"), "kept": datasets.Value("large_binary")}
+)
+
+
+@dataclass
+class FeatureTable:
+    """The features of every clip by one extractor. Pickles as the name of its file."""
+
+    extractor: Extractor
+    table: datasets.Dataset
+    _columns: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_columns": {}}
+
+    def kept(self, clip: int) -> NDArray[np.float32]:
+        """What `extract` gave for a clip, `[K, M]`, a read-only view of the file."""
+        if not self._columns:
+            self._columns = {name: self.table.data.column(name) for name in _COLUMNS}
+        values = np.frombuffer(self._columns["kept"][clip].as_buffer(), np.float32)
+        return values.reshape([self._columns[name][clip].as_py() for name in ("rows", "steps")])
+
+    def frames(self, clip: int, first: int, stop: int) -> NDArray[np.float32]:
+        """Frames first to stop - 1 of a clip, `[F, stop - first]`; zero before it (negative ones) and after it."""
+        frames = np.zeros((self.extractor.channels, stop - first), np.float32)
+        if stop > 0:
+            expanded = self.extractor.expand(self.kept(clip), max(first, 0), stop)
+            at = max(-first, 0)
+            frames[:, at : at + expanded.shape[1]] = expanded
+        return frames
+
+
+def open_features(name: str, clips: Clips, extractor: Extractor) -> FeatureTable:
+    """The features of a corpus, after extracting them unless that was done with the same clips, options and version.
+
+    Args:
+        name: Short name of the corpus, part of the names of files.
+        clips: What to extract from.
+        extractor: How.
+    """
+    depends = (clips.audio_key, clips.label_key if extractor.reads else "", blueprint.describe(extractor))
+    key = f"{name}-{extractor.name}-v{extractor.version}-{digest(*depends)}"
+    rows = partial(_extracted, clips, extractor)
+    return FeatureTable(extractor, open_table(clips.folder, "features", key, _COLUMNS, rows))
+
+
+def _extracted(clips: Clips, extractor: Extractor) -> Iterator[dict[str, Any]]:
+    def row(clip: int) -> dict[str, Any]:
+        kept = np.ascontiguousarray(extractor.extract(clips.utterance(clip, extractor.reads)), np.float32)
+        return {"rows": kept.shape[0], "steps": kept.shape[1], "kept": kept.tobytes()}
+
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        for first in range(0, len(clips), ROWS_A_WRITE):
+            yield from pool.map(row, range(first, min(first + ROWS_A_WRITE, len(clips))))

@@ -1,0 +1,310 @@
+"""What is known of a clip beside its audio: of each field how it is kept, what its names are, and what a batch has.
+
+A new field is one class, and an instance of it in the `fields` of its corpus.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple
+
+import datasets
+import numpy as np
+import pyarrow.compute as pc
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from datamodules.clips import Clips
+from datamodules.phone_times import read_alignment
+from datamodules.records import Problem, Record
+from datamodules.tables import stamp
+from datamodules.transcripts import SPOKEN, UNKNOWN, Transcript, frame_labels, transcript
+from lightning_wavenet.phones import Phone
+
+_TEXT = datasets.Value("string")
+
+
+class Window(NamedTuple):
+    """A stretch of a clip that goes into a batch."""
+
+    clips: Clips
+    clip: int
+    start: int
+    """First sample; negative before the clip."""
+    stop: int
+    """One past the last sample; beyond the clip it is silence."""
+    hop: int
+    left_frames: int
+    names: tuple[str, ...]
+    """Of the field, in the vocabulary."""
+
+
+class Field:
+    """Something that is known of a clip; as it stands, a value that passes to the batch as a list.
+
+    Attributes:
+        name: Of the attribute of `Record` and `Batch`, or of the entry in their `others`.
+        kind: Type of its column in the table of labels.
+        named: Whether its values are names, which the vocabulary lists and a batch has as indices.
+    """
+
+    name: ClassVar[str]
+    kind: ClassVar[Any] = _TEXT
+    named: ClassVar[bool] = False
+
+    def columns(self) -> dict[str, Any]:
+        """Names and types of its columns."""
+        return {self.name: self.kind}
+
+    def stored(self, record: Record) -> dict[str, Any]:
+        """What its columns have of a record, in plain values."""
+        value = record.others[self.name] if self.name in record.others else getattr(record, self.name)
+        return {self.name: list(value) if isinstance(value, tuple) else value}
+
+    def depends(self, record: Record) -> Any:
+        """What `stored` depends on, as something that prints in full."""
+        return self.stored(record)
+
+    def problems(self, clips: Clips) -> list[Problem]:
+        """What could not be read of it."""
+        return []
+
+    def value(self, stored: Mapping[str, Any], clips: Clips, clip: int) -> Any:
+        """Its value for a clip, from what its columns have."""
+        return stored[self.name]
+
+    def names(self, clips: Clips) -> tuple[str, ...]:
+        """What `Window.names` has: by default all values, sorted, but for empty ones."""
+        return tuple(sorted({value for value in clips.values(self.name) if value}))
+
+    def known(self, clips: Clips) -> NDArray[np.bool_]:
+        """Of which clips it is known; others are left out where it is asked for."""
+        return np.ones(len(clips), np.bool_)
+
+    def cut(self, value: Any, window: Window) -> Any:
+        """What an element of a batch has of it."""
+        return value
+
+    def collate(self, values: Sequence[Any]) -> dict[str, Any]:
+        """Fields of a batch, from what its elements have."""
+        return {self.name: list(values)}
+
+
+class Text(Field):
+    """What is said."""
+
+    name = "text"
+
+
+class Speaker(Field):
+    """Who speaks, as an index."""
+
+    name = "speaker"
+    named = True
+
+    def known(self, clips: Clips) -> NDArray[np.bool_]:
+        """Where the corpus says who speaks."""
+        return np.array([bool(speaker) for speaker in clips.values(self.name)])
+
+    def cut(self, value: str, window: Window) -> int:
+        """The index of the name."""
+        return window.names.index(value)
+
+    def collate(self, values: Sequence[int]) -> dict[str, Tensor]:
+        """int64 `[B]`."""
+        return {self.name: torch.tensor(values)}
+
+
+class Label(Field):
+    """A class, as an index; -1 where a clip has none."""
+
+    name = "label"
+    named = True
+
+    def cut(self, value: str, window: Window) -> int:
+        """The index of the name."""
+        return window.names.index(value) if value in window.names else UNKNOWN
+
+    def collate(self, values: Sequence[int]) -> dict[str, Tensor]:
+        """int64 `[B]`."""
+        return {self.name: torch.tensor(values)}
+
+
+class Tags(Field):
+    """What holds of a clip, as ones and zeros."""
+
+    name = "tags"
+    kind = datasets.List(_TEXT)
+    named = True
+
+    def names(self, clips: Clips) -> tuple[str, ...]:
+        """All tags, sorted."""
+        return tuple(sorted({tag for tags in clips.values(self.name) for tag in tags}))
+
+    def cut(self, value: list[str], window: Window) -> NDArray[np.float32]:
+        """float32 `[tags]`."""
+        return np.array([name in value for name in window.names], np.float32)
+
+    def collate(self, values: Sequence[NDArray[np.float32]]) -> dict[str, Tensor]:
+        """float32 `[B, tags]`."""
+        return {self.name: torch.from_numpy(np.stack(values))}
+
+
+class Phones(Field):
+    """What is said when: the phone in the middle of every frame.
+
+    Args:
+        all_names: Names that the vocabulary has, whether or not they occur.
+        fold: What a label of an alignment becomes; None leaves it out.
+    """
+
+    name = "phones"
+    named = True
+
+    def __init__(self, all_names: Sequence[str] = (), fold: Callable[[str], str | None] | None = None) -> None:
+        self.all_names = tuple(all_names)
+        self.fold = fold
+
+    def columns(self) -> dict[str, Any]:
+        """Phones with their times, in which part of a second these are, and why they could not be read."""
+        number = datasets.Value("int64")
+        phones = datasets.List({"label": _TEXT, "start": number, "end": number})
+        return {self.name: phones, "phone_rate": number, "phone_problem": _TEXT}
+
+    def stored(self, record: Record) -> dict[str, Any]:
+        """The phones of the record, or of its alignment."""
+        phones, rate, problem = record.phones, record.phone_rate, None
+        if record.alignment is not None:
+            try:
+                phones, rate = read_alignment(record.alignment)
+                if self.fold is not None:
+                    folded = [(self.fold(phone.label), phone) for phone in phones]
+                    phones = tuple(phone._replace(label=label) for label, phone in folded if label is not None)
+            except ValueError as error:
+                phones, problem = (), f"alignment cannot be read: {error}"
+        return {self.name: [phone._asdict() for phone in phones], "phone_rate": rate, "phone_problem": problem}
+
+    def depends(self, record: Record) -> Any:
+        """The phones, or the file of the alignment."""
+        if record.alignment is not None:
+            return record.alignment.name, stamp(record.alignment), self.all_names
+        return record.phones, record.phone_rate
+
+    def problems(self, clips: Clips) -> list[Problem]:
+        """Clips whose alignment cannot be read: they stay, without phones."""
+        found = clips.labels.data.column("phone_problem").to_numpy()[clips.rows]
+        return [Problem(id, why) for id, why in zip(clips.ids, found, strict=True) if why is not None]
+
+    def value(self, stored: Mapping[str, Any], clips: Clips, clip: int) -> list[Phone]:
+        """Phones in samples of the clip; what was cut off has none."""
+        rate = stored["phone_rate"]
+        placed = [
+            Phone(phone["label"], *(clips.place(clip, phone[at], rate) for at in ("start", "end")))
+            for phone in stored[self.name]
+        ]
+        return [phone for phone in placed if phone.end > phone.start]
+
+    def timed(self, clips: Clips) -> NDArray[np.bool_]:
+        """Which clips have phones with times."""
+        lengths = pc.list_value_length(clips.labels.data.column(self.name).combine_chunks())
+        timed: NDArray[np.bool_] = lengths.to_numpy(zero_copy_only=False)[clips.rows] > 0
+        return timed
+
+    def names(self, clips: Clips) -> tuple[str, ...]:
+        """Those that have times, or else those of English texts and silence."""
+        used = clips.labels.data.column(self.name).combine_chunks().take(clips.rows)
+        timed = pc.unique(pc.struct_field(pc.list_flatten(used), "label")).to_pylist()
+        if timed or self.all_names:
+            return tuple(sorted({*timed, *self.all_names}))
+        return SPOKEN if any(clips.values("text")) else ()
+
+    def known(self, clips: Clips) -> NDArray[np.bool_]:
+        """Clips with times, or where none has these, with a text."""
+        timed = self.timed(clips)
+        return timed if timed.any() else np.array([bool(text) for text in clips.values("text")])
+
+    def cut(self, value: list[Phone], window: Window) -> NDArray[np.int64]:
+        """int64 `[N]`: of the whole frames of the window."""
+        placed = [Phone(label, start - window.start, end - window.start) for label, start, end in value]
+        return frame_labels(placed, window.names, (window.stop - window.start) // window.hop, window.hop)
+
+    def collate(self, values: Sequence[NDArray[np.int64]]) -> dict[str, Tensor]:
+        """int64 `[B, N]`."""
+        return {self.name: padded(values, UNKNOWN)}
+
+
+class SpokenPhones(Field):
+    """The phones of the whole clip in their order: those that have times, or else those of the text."""
+
+    name = "transcript"
+    named = True
+
+    def columns(self) -> dict[str, Any]:
+        """None of its own."""
+        return {}
+
+    def stored(self, record: Record) -> dict[str, Any]:
+        """Nothing."""
+        return {}
+
+    def value(self, stored: Mapping[str, Any], clips: Clips, clip: int) -> Transcript:
+        """The transcript, in indices of the phones' names."""
+        return transcript(clips.value("phones", clip), clips.value("text", clip), clips.names("phones"))
+
+    def names(self, clips: Clips) -> tuple[str, ...]:
+        """Those of the phones."""
+        return clips.names("phones")
+
+    def known(self, clips: Clips) -> NDArray[np.bool_]:
+        """As the phones."""
+        return clips.fields["phones"].known(clips)
+
+    def collate(self, values: Sequence[Transcript]) -> dict[str, Tensor]:
+        """int64 `[B, L]`, and bool `[B, L]`: which may be left out."""
+        return {
+            self.name: padded([value.phones for value in values], UNKNOWN),
+            "optional": padded([value.optional for value in values], False),
+        }
+
+
+class Frames(Field):
+    """Conditioning frames: the features of a clip, one after another."""
+
+    name = "frames"
+
+    def columns(self) -> dict[str, Any]:
+        """None: every extractor has a table of its own."""
+        return {}
+
+    def stored(self, record: Record) -> dict[str, Any]:
+        """Nothing."""
+        return {}
+
+    def value(self, stored: Mapping[str, Any], clips: Clips, clip: int) -> None:
+        """Frames are read where they are cut."""
+
+    def cut(self, value: None, window: Window) -> NDArray[np.float32]:
+        """float32 `[F, left_frames + ceil(T / hop)]`."""
+        first = window.start // window.hop - window.left_frames
+        stop = -(-window.stop // window.hop)
+        return np.concatenate([table.frames(window.clip, first, stop) for table in window.clips.features])
+
+    def collate(self, values: Sequence[NDArray[np.float32]]) -> dict[str, Tensor]:
+        """float32 `[B, F, N]`."""
+        frames = np.zeros((len(values), len(values[0]), max(value.shape[1] for value in values)), np.float32)
+        for row, value in enumerate(values):
+            frames[row, :, : value.shape[1]] = value
+        return {self.name: torch.from_numpy(frames)}
+
+
+FIELDS: tuple[Field, ...] = (Speaker(), Label(), Tags(), Text(), Phones(), SpokenPhones(), Frames())
+"""What every corpus may have."""
+
+
+def padded(rows: Sequence[NDArray[Any]], padding: int) -> Tensor:
+    """Rows of several lengths as one tensor, `[rows, longest]`."""
+    whole = np.full((len(rows), max(map(len, rows))), padding, rows[0].dtype)
+    for row, values in enumerate(rows):
+        whole[row, : len(values)] = values
+    return torch.from_numpy(whole)

@@ -1,0 +1,22 @@
+"""What training makes and everything else uses: a net, the vocabulary of its corpus, and what can be done with both.
+
+Needs no Lightning.
+"""
+
+from lightning_wavenet.models.clip import Clip, ClipDescription
+from lightning_wavenet.models.generation import GenerativeModel
+from lightning_wavenet.models.model import Model
+from lightning_wavenet.models.recognition import PhoneRecognizer, TimedPhone
+from lightning_wavenet.models.speaker import SpeakerModel
+from lightning_wavenet.models.unconditional import UnconditionalModel
+
+__all__ = [
+    "Clip",
+    "ClipDescription",
+    "GenerativeModel",
+    "Model",
+    "PhoneRecognizer",
+    "SpeakerModel",
+    "TimedPhone",
+    "UnconditionalModel",
+]

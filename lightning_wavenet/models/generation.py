@@ -1,0 +1,229 @@
+"""What models share that generate audio: the likelihood of the next sample, and clips under conditions."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+from lightning_wavenet.audio import read_audio
+from lightning_wavenet.backbone import Conditions, WaveNet
+from lightning_wavenet.batch import Batch, Request
+from lightning_wavenet.errors import RequestError
+from lightning_wavenet.models.clip import Clip, ClipDescription
+from lightning_wavenet.models.model import Model
+from lightning_wavenet.sampling import Sampler, Stream
+from lightning_wavenet.sampling.sampler import EngineName, Precision
+from lightning_wavenet.vocabulary import Vocabulary
+
+
+class Plan(NamedTuple):
+    """Clips that are to be generated."""
+
+    batch: Batch
+    """What they are conditioned on, and the recordings that they continue."""
+    streams: list[Stream]
+
+
+class GenerativeModel(Model):
+    """A WaveNet of the next sample (equations 1 and 3), under conditions that have names.
+
+    A kind of model says what its backbone is conditioned on (`condition`), and how names become that (`choices`,
+    `batch`) and the other way round (`names`).
+
+    Attributes:
+        fields: Fields of a batch that `condition` reads, beside frames.
+
+    Args:
+        backbone: The net.
+        vocabulary: Of the corpus.
+    """
+
+    fields: ClassVar[frozenset[str]] = frozenset()
+
+    def __init__(self, backbone: WaveNet, vocabulary: Vocabulary) -> None:
+        super().__init__(vocabulary)
+        self.backbone = backbone
+
+    @abstractmethod
+    def condition(self, batch: Batch) -> Conditions:
+        """What the backbone is conditioned on for a batch."""
+
+    def choices(self, given: Mapping[str, str]) -> list[dict[str, str]]:
+        """The conditions, by name, that clips are to be generated under; all that there are where none is given.
+
+        Args:
+            given: What was asked for, such as {"speaker": "p225,p226"}.
+
+        Raises:
+            RequestError: The model is not conditioned on that, or does not know it.
+        """
+        for name, value in given.items():
+            raise RequestError(f"{name} {value!r} was asked for, but this model is not conditioned on a {name}")
+        return [{}]
+
+    def batch(self, choices: Sequence[Mapping[str, str]], waveform: Tensor) -> Batch:
+        """A batch of recordings `[B, P]` to be continued, under named conditions."""
+        mask = torch.ones(waveform.shape, dtype=torch.bool, device=waveform.device)
+        return Batch(waveform, mask, ["_".join(choice.values()) for choice in choices])
+
+    def names(self, batch: Batch, row: int) -> dict[str, Any]:
+        """The conditions of a row of a batch, by name."""
+        return {}
+
+    @property
+    def request(self) -> Request:
+        """The receptive field as history, and the fields and frames that it is conditioned on."""
+        upsampling = self.backbone.upsampling
+        hop = 1 if upsampling is None else upsampling.hop
+        return Request(
+            self.fields | ({"frames"} if upsampling is not None else frozenset()),
+            history=-(-self.backbone.receptive_field // hop) * hop,
+            hop=hop,
+            left_frames=0 if upsampling is None else upsampling.context_frames,
+        )
+
+    def nats(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Negative log-likelihood in nats and which of it counts, both `[B, T - R]`.
+
+        The first R samples of a batch have no whole context, so they never count.
+        """
+        nats = self.backbone.nll(batch.audio, self.condition(batch))
+        return nats, batch.target_mask[:, self.backbone.receptive_field :]
+
+    @torch.no_grad()
+    def streams(
+        self, batch: Batch, samples: int | Sequence[int], seeds: Sequence[int], prime_samples: int = 0
+    ) -> list[Stream]:
+        """One stream for each clip of a batch, under that clip's conditions.
+
+        Args:
+            batch: Clips without history or left frames, as `AudioDataModule.prompts` gives them.
+            samples: Samples to generate, of all or of each; fewer where frames cover fewer.
+            seeds: One a clip.
+            prime_samples: How much of each clip's beginning is given to be continued (samples).
+        """
+        conditions = self.condition(batch)
+        lengths = [samples] * len(batch.ids) if isinstance(samples, int) else samples
+        streams = []
+        for row, (length, seed) in enumerate(zip(lengths, seeds, strict=True)):
+            # No longer than the clip: padding would be continued as a silence.
+            prime = batch.audio[row, : min(prime_samples, int(batch.target_mask[row].sum()))] if prime_samples else None
+            vector = None if conditions.vector is None else conditions.vector[row]
+            frames = None if conditions.frames is None else conditions.frames[row]
+            if frames is not None and self.backbone.upsampling is not None:
+                covered = frames.shape[-1] * self.backbone.upsampling.hop
+                length = min(length, covered - (0 if prime is None else len(prime)))
+            streams.append(Stream(length, seed, prime, vector, frames))
+        return streams
+
+    def plan(
+        self, seconds: float, num: int = 1, seed: int = 0, prime: str | Path | Tensor | None = None, **given: str
+    ) -> Plan:
+        """Clips to generate, `num` under each of the conditions that are chosen.
+
+        Args:
+            seconds: Length of each (s).
+            num: How many, of each.
+            seed: Of the first clip; the others count on from it.
+            prime: Recording to continue: a file, or `[P]` at the model's rate.
+            given: Conditions by name, such as speaker="p225"; all that the model knows where none is given.
+
+        Raises:
+            RequestError: The model cannot do that.
+        """
+        if num < 1 or seconds <= 0 or seed < 0:
+            raise RequestError(f"num and seconds must be positive, seed not negative; got {num}, {seconds} and {seed}")
+        if self.backbone.upsampling is not None:
+            raise RequestError("this model is conditioned on frames, which are not given by name")
+        choices = [choice for choice in self.choices(given) for _ in range(num)]
+        rate = self.vocabulary.sample_rate
+        recording = torch.zeros(0) if prime is None else prime
+        if not isinstance(recording, Tensor):
+            recording = read_audio(recording, rate)
+        batch = self.batch(choices, recording.expand(len(choices), -1).to(self.device))
+        ids = ["_".join([*choice.values(), f"{row % num:03d}"]) for row, choice in enumerate(choices)]
+        batch = batch._replace(ids=ids)
+        seeds = range(seed, seed + len(choices))
+        samples = max(1, round(seconds * rate))
+        return Plan(batch, self.streams(batch, samples, seeds, prime_samples=len(recording)))
+
+    def generate(
+        self,
+        seconds: float = 3.0,
+        *,
+        num: int = 1,
+        seed: int = 0,
+        prime: str | Path | Tensor | None = None,
+        temperature: float = 1.0,
+        top_p: float = 1.0,
+        engine: EngineName = "auto",
+        precision: Precision = "auto",
+        **given: str,
+    ) -> list[Clip]:
+        """Clips, `num` under each of the conditions that are chosen.
+
+        Args:
+            seconds: Length of each (s).
+            num: How many, of each.
+            seed: Of the first clip; the others count on from it.
+            prime: Recording to continue: a file, or `[P]` at the model's rate.
+            temperature: Divides the logits; 1 samples from the model, less is more conservative.
+            top_p: Keep only the most probable values that together reach this probability; 1 keeps all.
+            engine: As `Sampler`.
+            precision: As `Sampler`.
+            given: Conditions by name, such as speaker="p225"; all that the model knows where none is given.
+
+        Raises:
+            RequestError: The model, or this machine, cannot do that.
+        """
+        plan = self.plan(seconds, num, seed, prime, **given)
+        sampler = Sampler(self.backbone, engine, precision, temperature, top_p)
+        waveforms = sampler.generate(plan.streams)
+        about = self.descriptions(plan.batch, plan.streams, sampler, None if isinstance(prime, Tensor) else prime)
+        return [Clip(*pair) for pair in zip(waveforms, about, strict=True)]
+
+    def descriptions(
+        self,
+        batch: Batch,
+        streams: Sequence[Stream],
+        sampler: Sampler,
+        prime: str | Path | None = None,
+        step: int | None = None,
+    ) -> list[ClipDescription]:
+        """What is to be known of the clips that a sampler makes of a batch's streams.
+
+        Args:
+            batch: The clips whose conditions they are generated under.
+            streams: One a clip of the batch.
+            sampler: Generates them.
+            prime: The recording that all of them continue; None: each its own clip of the batch, where it does.
+            step: Training step of the weights, where it is not that of the checkpoint.
+        """
+        digest, engine, rate = self.digest(), sampler.engine, self.vocabulary.sample_rate
+        return [
+            ClipDescription(
+                id=id,
+                sample_rate_hz=rate,
+                seconds=stream.samples / rate,
+                text=(batch.text[row] or None) if batch.text is not None else None,
+                conditions=self.names(batch, row),
+                seed=stream.seed,
+                temperature=sampler.temperature,
+                top_p=sampler.top_p,
+                prime_seconds=stream.prime_samples / rate if stream.prime_samples else None,
+                prime=None if not stream.prime_samples else id if prime is None else str(prime),
+                codec=self.backbone.distribution.codec,
+                engine=engine.name,
+                precision=engine.precision,
+                model=type(self).__name__,
+                weights_sha256=digest,
+                checkpoint=None if self.checkpoint is None else str(self.checkpoint),
+                step=self.step if step is None else step,
+            )
+            for row, (id, stream) in enumerate(zip(batch.ids, streams, strict=True))
+        ]
