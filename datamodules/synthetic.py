@@ -28,6 +28,7 @@ from datamodules.espeak import PAUSE, Espeak, Voice
 from datamodules.phone_times import write_phones
 from datamodules.sentences import sentences
 from lightning_wavenet.errors import RequestError
+from lightning_wavenet.files import need_folder, refuse_existing
 from lightning_wavenet.phones import Phone
 
 Source = Literal["speech", "tones"]
@@ -333,9 +334,9 @@ def _make_all(
 @contextmanager
 def _whole(target: Path, overwrite: bool) -> Iterator[Path]:
     """A new folder that takes its place as `target` when all went well, and vanishes otherwise."""
-    if target.exists() and not overwrite:
-        raise RequestError(f"{target} exists; choose another folder, or say --overwrite to replace a corpus")
-    if target.exists() and not (target / _MADE_BY).is_file():
+    need_folder(target)
+    refuse_existing([target], overwrite)
+    if target.exists() and any(target.iterdir()) and not (target / _MADE_BY).is_file():
         raise RequestError(f"{target} is not a synthetic corpus (it has no {_MADE_BY}), so it is not overwritten")
     part, old = (target.with_name(f".{target.name}.{os.getpid()}.{end}") for end in ("part", "old"))
     part.mkdir(parents=True)

@@ -313,7 +313,7 @@ def test_a_failure_leaves_nothing_and_an_old_corpus_as_it_was(tmp_path, monkeypa
 def test_what_exists_is_replaced_only_if_asked_and_only_if_synthetic(tmp_path):
     root = synthesize_folder(tmp_path / "corpus", 1, 2, "tones", seconds=1)
     before = tree(tmp_path)
-    with pytest.raises(RequestError, match=r"corpus exists; .*--overwrite"):
+    with pytest.raises(RequestError, match=r"corpus has files in it: choose another --out, or say --overwrite"):
         synthesize_folder(root, 1, 1, "tones", seconds=1)
     assert tree(tmp_path) == before
     synthesize_folder(root, 1, 1, "tones", seconds=1, overwrite=True)

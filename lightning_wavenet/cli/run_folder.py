@@ -13,6 +13,7 @@ from lightning_utilities.core.rank_zero import rank_zero_only
 from lightning_wavenet.callbacks import LAST, PREVIOUS
 from lightning_wavenet.checkpoint import read
 from lightning_wavenet.errors import RequestError
+from lightning_wavenet.files import need_folder
 
 PARTS = ("config.yaml", "checkpoints", "logs", "samples", "diverged", "test")
 _FOR_CHILDREN = "_LIGHTNING_WAVENET_RUN"
@@ -47,8 +48,7 @@ class RunFolder:
             raise RequestError("processes that were started apart cannot agree on a run folder: give --run")
         else:
             self.path = _unused(Path("runs") / experiment / f"{datetime.now():%Y%m%d-%H%M%S}")
-        if self.path.exists() and not self.path.is_dir():
-            raise RequestError(f"{self.path} is a file; --run takes a folder")
+        need_folder(self.path, "--run")
         self.resumed = own is not None and own.resolve() == self.path.resolve()
         # Processes that Lightning starts for other devices run the command again, and must find the same folder.
         os.environ[_FOR_CHILDREN] = str(self.path)
