@@ -121,7 +121,13 @@ def test_what_align_wrote_can_be_trained_on(recordings, tmp_path, monkeypatch, c
         "--model.backbone.residual_channels=8",
         "--model.backbone.skip_channels=8",
     ]
-    net += ["--model.frames.channels=8", "--model.frame=80", "--model.sample_weight=0", "--trainer.accelerator=cpu"]
+    net += [
+        "--model.frames=ConvolutionalFrames",
+        "--model.frames.channels=8",
+        "--model.frame=80",
+        "--model.sample_weight=0",
+        "--trainer.accelerator=cpu",
+    ]
     fit = ["fit", "--model", "RecognitionWaveNet", *corpus, *net, "--trainer.max_steps=1"]
     main([*fit, "--run", "aligner", "--model.frame_weight=0", "--model.ctc_weight=1"])
     main(["align", "aligner/checkpoints/last.ckpt", *corpus, "--out", "aligned"])

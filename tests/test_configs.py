@@ -151,3 +151,20 @@ def test_the_sample_job_asks_for_a_process_a_gpu_and_runs_a_command_that_parses(
     assert config["run"] == "runs/vctk_speaker/slurm-77"
     assert config["resume"]
     assert config["trainer"]["strategy"] == "ddp"
+
+
+@pytest.mark.parametrize(
+    ("experiment", "change", "name", "expected"),
+    [
+        ("demo", "--model.optimizer=torch.optim.AdamW", "weight_decay", 0.01),  # Of Adam it is 0.
+        ("demo_recognition", "--model.frames=RecurrentFrames", "layers", 2),  # Of ConvolutionalFrames it is 3.
+    ],
+)
+def test_another_class_comes_with_its_own_defaults(experiment, change, name, expected, capsys, tmp_path):
+    """Where the experiment names none: options of a default class would stay otherwise."""
+    config = yaml.safe_load((ROOT / "configs" / "experiments" / f"{experiment}.yaml").read_text())
+    option = change.partition("=")[0].rpartition(".")[2]
+    del config["model"]["init_args"][option]
+    (tmp_path / "bare.yaml").write_text(yaml.safe_dump(config))
+    chosen = resolved(["fit", "--config", str(tmp_path / "bare.yaml"), change], capsys)
+    assert chosen["model"]["init_args"][option]["init_args"][name] == expected

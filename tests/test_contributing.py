@@ -65,7 +65,7 @@ def test_a_datamodule_of_ones_own_trains_resumes_and_generates(tmp_path, monkeyp
         "--model.backbone.skip_channels=8",
     ]
     (told,) = re.findall(r"^wavenet (fit .*my_corpus.*)$", PAGE, re.MULTILINE)
-    fit = [*told.split(), *net, "--trainer.accelerator=cpu", "--model.optimizer.lr=0.01"]
+    fit = [*told.split(), *net, "--trainer.accelerator=cpu", "--model.optimizer=Adam", "--model.optimizer.lr=0.01"]
     main([*fit[:-4], *fit[-4:], "--trainer.max_steps=30"])
     said = capsys.readouterr().out
     assert "no samples on the way: Sines has no prompts(count, samples, split)" in said

@@ -49,7 +49,13 @@ RECOGNIZER = [
     *("--model", "RecognitionWaveNet", "--data", "AudioFolderDataModule"),
     *("--data.audio.sample_rate=4000", "--data.batch_size=2", "--data.split.validation=0.2"),
     *("--model.backbone.dilations=1..4", "--model.backbone.residual_channels=8", "--model.backbone.skip_channels=8"),
-    *("--model.frames.channels=8", "--model.frames.dropout=0.5", "--model.frame=40", "--model.sample_weight=0"),
+    *(
+        "--model.frames=ConvolutionalFrames",
+        "--model.frames.channels=8",
+        "--model.frames.dropout=0.5",
+        "--model.frame=40",
+        "--model.sample_weight=0",
+    ),
     *("--trainer.accelerator=cpu", "--trainer.val_check_interval=3", "--trainer.check_val_every_n_epoch=null"),
 ]
 

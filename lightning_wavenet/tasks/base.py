@@ -61,7 +61,7 @@ class BaseTask(pl.LightningModule, ABC):
         weights: A checkpoint whose weights the model begins with, as far as they fit (`--weights`).
 
     Args:
-        optimizer: Makes the optimizer from the parameters.
+        optimizer: Makes the optimizer from the parameters; None: Adam as it comes.
         lr_scheduler: Makes a learning-rate schedule from the optimizer, stepped every training step, and
             `ReduceLROnPlateau` with the criterion of every validation; None for none.
     """
@@ -73,11 +73,12 @@ class BaseTask(pl.LightningModule, ABC):
 
     def __init__(
         self,
-        optimizer: OptimizerCallable = torch.optim.Adam,
+        optimizer: OptimizerCallable | None = None,
         lr_scheduler: LRSchedulerCallable | None = None,
     ) -> None:
         super().__init__()
-        self.optimizer = optimizer
+        # No default in the signature: a parser would let another class begin with the options of the default's.
+        self.optimizer: OptimizerCallable = torch.optim.Adam if optimizer is None else optimizer
         self.lr_scheduler = lr_scheduler
         self._validated = False
         self._train_ids: Sequence[str] = ()

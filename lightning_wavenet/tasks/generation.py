@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-import torch
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor
 
@@ -21,7 +20,7 @@ class GenerationTask(BaseTask):
 
     Args:
         backbone: Makes the net; its conditioning inputs are those that the task gives it.
-        optimizer: Makes the optimizer from the parameters.
+        optimizer: Makes the optimizer from the parameters; None: Adam as it comes.
         lr_scheduler: Makes a learning-rate schedule from the optimizer, stepped every training step, and
             `ReduceLROnPlateau` with the "val/bits" of every validation; None for none.
     """
@@ -32,7 +31,7 @@ class GenerationTask(BaseTask):
     def __init__(
         self,
         backbone: BackboneCallable = WaveNet,
-        optimizer: OptimizerCallable = torch.optim.Adam,
+        optimizer: OptimizerCallable | None = None,
         lr_scheduler: LRSchedulerCallable | None = None,
     ) -> None:
         super().__init__(optimizer, lr_scheduler)

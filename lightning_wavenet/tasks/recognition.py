@@ -45,7 +45,7 @@ class RecognitionWaveNet(BaseTask):
 
     Args:
         backbone: Makes the net, without conditions.
-        frames: Makes the layers over frames.
+        frames: Makes the layers over frames; null: `ConvolutionalFrames` as they come.
         frame: Samples that are averaged; the paper's 160 are 10 ms at 16 kHz.
         frame_weight: Of the cross-entropy of frames; needs a corpus with the times of phones.
         ctc_weight: Of the sum over alignments; needs only to know which phones are said.
@@ -61,7 +61,7 @@ class RecognitionWaveNet(BaseTask):
         shortest: Frames that a phone lasts at least in the sum over alignments and in forced alignment.
         decoder: Finds the phones; null: `Viterbi`, or `BestPath` where there is a blank.
         score_set: TIMIT's set that phones are folded to before errors are counted; null counts all as they are.
-        optimizer: Makes the optimizer from the parameters.
+        optimizer: Makes the optimizer from the parameters; None: Adam as it comes.
         lr_scheduler: Makes a learning-rate schedule from the optimizer, stepped every training step, and
             `ReduceLROnPlateau` with the "val/per" of every validation; None for none.
     """
@@ -73,7 +73,7 @@ class RecognitionWaveNet(BaseTask):
     def __init__(
         self,
         backbone: BackboneCallable = WaveNet,
-        frames: Callable[[], ConvolutionalFrames | RecurrentFrames] = ConvolutionalFrames,
+        frames: Callable[[], ConvolutionalFrames | RecurrentFrames] | None = None,
         frame: int = 160,
         frame_weight: float = 1.0,
         ctc_weight: float = 0.0,
@@ -85,7 +85,7 @@ class RecognitionWaveNet(BaseTask):
         shortest: int = 1,
         decoder: BestPath | Viterbi | PrefixBeam | None = None,
         score_set: PhoneSet | None = None,
-        optimizer: OptimizerCallable = torch.optim.Adam,
+        optimizer: OptimizerCallable | None = None,
         lr_scheduler: LRSchedulerCallable | None = None,
     ) -> None:
         super().__init__(optimizer, lr_scheduler)
@@ -101,7 +101,7 @@ class RecognitionWaveNet(BaseTask):
                 f"sum_scale lies above 0 and up to 1, and sum_warmup is not negative; got {sum_scale} and {sum_warmup}"
             )
         self.backbone = backbone
-        self.frames = frames
+        self.frames: Callable[[], ConvolutionalFrames | RecurrentFrames] = frames or ConvolutionalFrames
         self.frame = frame
         self.frame_weight = frame_weight
         self.ctc_weight = ctc_weight

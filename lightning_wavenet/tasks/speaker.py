@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import torch
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 
 from lightning_wavenet.backbone import WaveNet
@@ -21,7 +20,7 @@ class SpeakerWaveNet(GenerationTask):
         backbone: Makes the net.
         embedding: None feeds the speaker as a one-hot vector, as the paper has it; a number learns an embedding of
             that width.
-        optimizer: Makes the optimizer from the parameters.
+        optimizer: Makes the optimizer from the parameters; None: Adam as it comes.
         lr_scheduler: Makes a learning-rate schedule from the optimizer, stepped every training step; None for none.
     """
 
@@ -29,7 +28,7 @@ class SpeakerWaveNet(GenerationTask):
         self,
         backbone: BackboneCallable = WaveNet,
         embedding: int | None = None,
-        optimizer: OptimizerCallable = torch.optim.Adam,
+        optimizer: OptimizerCallable | None = None,
         lr_scheduler: LRSchedulerCallable | None = None,
     ) -> None:
         super().__init__(backbone, optimizer, lr_scheduler)
