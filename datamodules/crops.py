@@ -146,8 +146,8 @@ class Slicer:
 class TrainingCrops(Dataset[Excerpt]):
     """Random crops that visit every stretch of the split once an epoch, clips in proportion to their length.
 
-    Crop `index` of `epoch` is a function of (seed, epoch, index) alone. Crop i of M is centred on a uniform draw from
-    the i-th of M equal parts of all clips laid end to end, and then moved inside the clip that its centre is in, to a
+    Crop `index` of `epoch` is a function of (seed, epoch, index) alone. Crop i of M is centered on a uniform draw from
+    the i-th of M equal parts of all clips laid end to end, and then moved inside the clip that its center is in, to a
     multiple of the hop. Only clips shorter than a crop, and last crops by less than a hop, are padded.
     """
 
@@ -165,10 +165,10 @@ class TrainingCrops(Dataset[Excerpt]):
         epoch, index = key if isinstance(key, tuple) else (0, key)
         draw = np.random.default_rng((self.seed, epoch, index)).random()
         total = int(self._ends[-1])
-        centre = min(int((index + draw) * total / len(self)), total - 1)
-        position = int(np.searchsorted(self._ends, centre, side="right"))
+        center = min(int((index + draw) * total / len(self)), total - 1)
+        position = int(np.searchsorted(self._ends, center, side="right"))
         length = int(self.slicer.lengths[position])
-        in_clip = centre - (int(self._ends[position]) - length)
+        in_clip = center - (int(self._ends[position]) - length)
         hop = self.slicer.request.hop
         wanted = max(0, in_clip - self.samples // 2)
         # The last crop of a clip begins late enough for the clip's end, which may be no multiple of the hop.

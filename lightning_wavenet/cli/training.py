@@ -54,7 +54,7 @@ class WaveNetCLI(LightningCLI):
 
     run_folder: RunFolder
     verb: str
-    """The only one that a parser is built for, which takes a quarter of the time of all four."""
+    """The only one that a parser is built for, which takes about half the time of all four."""
 
     @classmethod
     def subcommands(cls) -> dict[str, set[str]]:
