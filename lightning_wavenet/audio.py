@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -14,7 +15,7 @@ from torch import Tensor
 from torchaudio.functional import resample
 
 from lightning_wavenet.errors import RequestError
-from lightning_wavenet.files import write_atomically, write_text
+from lightning_wavenet.files import atomic, write_atomically, write_text
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 """Of the recordings that are looked for."""
@@ -48,7 +49,7 @@ def read_audio(path: str | Path, sample_rate: int) -> Tensor:
 
 
 def write_clip(stem: Path, waveform: Tensor, sample_rate: int, description: Mapping[str, Any]) -> Path:
-    """Writes `stem`.png, `stem`.json and, last, `stem`.wav.
+    """Writes a clip as `clip_writer` does.
 
     Args:
         stem: Path without a suffix; its folder is made.
@@ -59,37 +60,100 @@ def write_clip(stem: Path, waveform: Tensor, sample_rate: int, description: Mapp
     Returns:
         The wav's path.
     """
-    samples = (waveform.detach().cpu().float().clamp(-1.0, 1.0).numpy() * 32767.0).round().astype(np.int16)
+    with clip_writer(stem, sample_rate, description) as write:
+        write(waveform)
+    return stem.with_name(f"{stem.name}.wav")
+
+
+@contextmanager
+def clip_writer(stem: Path, sample_rate: int, description: Mapping[str, Any]) -> Iterator[Callable[[Tensor], None]]:
+    """Writes a clip piece by piece: `stem`.png, `stem`.json and, last, `stem`.wav are there when the block ends.
+
+    Args:
+        stem: Path without a suffix; its folder is made.
+        sample_rate: In Hz.
+        description: What is known of the clip.
+
+    Yields:
+        What takes the next samples, float `[n]` in [-1, 1].
+    """
     wav, png, text = (stem.with_name(f"{stem.name}{suffix}") for suffix in CLIP_SUFFIXES)
-    write_atomically(png, lambda path: draw_spectrogram(path, samples / 32768.0, sample_rate, stem.name))
-    write_text(text, json.dumps(description, indent=2) + "\n")
-    write_atomically(wav, lambda path: soundfile.write(path, samples, sample_rate, subtype="PCM_16", format="WAV"))
-    return wav
+    with atomic(wav) as partial:
+        with soundfile.SoundFile(partial, "w", sample_rate, channels=1, subtype="PCM_16", format="WAV") as file:
+
+            def write(samples: Tensor) -> None:
+                file.write((samples.detach().cpu().float().clamp(-1.0, 1.0).numpy() * 32767.0).round().astype(np.int16))
+
+            yield write
+        write_atomically(png, lambda path: draw_spectrogram(path, partial, stem.name))
+        write_text(text, json.dumps(description, indent=2) + "\n")
 
 
-def draw_spectrogram(path: Path, samples: np.ndarray, sample_rate: int, title: str) -> None:
-    """A PNG with the waveform above and, below it, power in dB over time (s) and frequency (kHz)."""
+COLUMNS = 4_096
+"""Of a spectrogram, at most: those of longer recordings are means over several windows."""
+
+
+def draw_spectrogram(path: Path, wav: Path, title: str) -> None:
+    """A PNG with the waveform above and, below it, power in dB over time (s) and frequency (kHz).
+
+    The wav is read piece by piece, so that hours of it take no more memory than seconds.
+    """
     # Figures made without pyplot touch no global state and need no display.
     from matplotlib.figure import Figure
 
-    size = 2 ** max(6, round(np.log2(0.02 * sample_rate)))
-    padded = torch.nn.functional.pad(torch.from_numpy(samples).float(), (size // 2, size))
-    spectrum = torch.stft(padded, size, size // 4, window=torch.hann_window(size), center=False, return_complex=True)
-    power = 20 * torch.log10(spectrum.abs().clamp(min=1e-5) / (size / 4))
-    seconds = len(samples) / sample_rate
+    with soundfile.SoundFile(wav) as file:
+        rate, length = file.samplerate, len(file)
+        size = 2 ** max(6, round(np.log2(0.02 * rate)))
+        hop = size // 4
+        windows = 1 + (length + size // 2) // hop
+        merged = -(-windows // COLUMNS)
+        power, times, wave = [], [], []
+        part = merged * max(1, COLUMNS // merged)
+        for first in range(0, windows, part):
+            count = min(part, windows - first)
+            samples = _read_padded(file, first * hop - size // 2, (count - 1) * hop + size)
+            spectrum = torch.stft(
+                samples, size, hop, window=torch.hann_window(size), center=False, return_complex=True
+            ).abs()
+            groups = torch.nn.functional.pad(spectrum.square(), (0, -count % merged)).unflatten(1, (-1, merged))
+            weights = torch.full((groups.shape[1],), merged)
+            weights[-1] -= -count % merged
+            power.append(groups.sum(2) / weights)
+            middle = samples[size // 2 : min(size // 2 + count * hop, size // 2 + length - first * hop)]
+            shown, at = _outline(middle, 1 if merged == 1 else merged * hop // 2)
+            wave.append(shown)
+            times.append((first * hop + at) / rate)
+    decibels = 10 * torch.log10(torch.cat(power, dim=1).clamp(min=1e-10) / (size / 4) ** 2)
     figure = Figure(figsize=(9, 4.5), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(1, 3))
-    above.plot(np.arange(len(samples)) / sample_rate, samples, linewidth=0.4)
+    above.plot(np.concatenate(times), np.concatenate(wave), linewidth=0.4)
     above.set(ylim=(-1, 1), title=title, ylabel="amplitude")
     image = below.imshow(
-        power.numpy(),
+        decibels.numpy(),
         origin="lower",
         aspect="auto",
         cmap="magma",
         vmin=-90,
         vmax=-10,
-        extent=(0, power.shape[1] * size / 4 / sample_rate, 0, sample_rate / 2000),
+        extent=(0, windows * hop / rate, 0, rate / 2000),
     )
-    below.set(xlabel="time (s)", ylabel="frequency (kHz)", xlim=(0, max(seconds, 1 / sample_rate)))
+    below.set(xlabel="time (s)", ylabel="frequency (kHz)", xlim=(0, max(length, 1) / rate))
     figure.colorbar(image, ax=below, label="dB")
     figure.savefig(path, dpi=90, format="png")
+
+
+def _read_padded(file: soundfile.SoundFile, start: int, count: int) -> Tensor:
+    """Samples start to start + count - 1 of a file, float32; zeros where it has none."""
+    file.seek(min(max(start, 0), len(file)))
+    samples = torch.from_numpy(file.read(count + min(start, 0), dtype="float32"))
+    before = max(0, -start)
+    return torch.nn.functional.pad(samples, (before, count - before - len(samples)))
+
+
+def _outline(samples: Tensor, merged: int) -> tuple[np.ndarray, np.ndarray]:
+    """Lowest and highest of every `merged` samples, and the places of both; with 1 all samples as they are."""
+    if merged == 1:
+        return samples.numpy(), np.arange(len(samples))
+    groups = np.array_split(samples.numpy(), range(merged, len(samples), merged))
+    edges = [edge for group in groups if len(group) for edge in (group.min(), group.max())]
+    return np.array(edges, dtype=np.float32), np.arange(len(edges)) * (merged / 2)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from lightning_wavenet.errors import RequestError
@@ -41,18 +42,23 @@ def need_folder(path: Path, option: str = "--out") -> None:
             return
 
 
-def write_atomically(path: Path, write: Callable[[Path], object], keep: Path | None = None) -> None:
-    """Has a file written beside its place and moved there when it is whole and on the disk; makes its folder.
+@contextmanager
+def atomic(path: Path, keep: Path | None = None) -> Iterator[Path]:
+    """A place beside a file, from which it is moved there when it is whole and on the disk; makes its folder.
+
+    Where the block fails or is interrupted, what it has written is removed.
 
     Args:
         path: The file.
-        write: Writes it, to the path that it is given.
         keep: Where a file goes that is replaced; None: nowhere.
+
+    Yields:
+        The path that the block has to write to.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        write(partial)
+        yield partial
         with partial.open("rb+") as file:
             os.fsync(file.fileno())
         if keep is not None and path.exists():
@@ -60,6 +66,18 @@ def write_atomically(path: Path, write: Callable[[Path], object], keep: Path | N
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def write_atomically(path: Path, write: Callable[[Path], object], keep: Path | None = None) -> None:
+    """Has a file written as `atomic` does.
+
+    Args:
+        path: The file.
+        write: Writes it, to the path that it is given.
+        keep: Where a file goes that is replaced; None: nowhere.
+    """
+    with atomic(path, keep) as partial:
+        write(partial)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lightning_wavenet.backbone import RepeatUpsampling, TransposedUpsampling, WaveNet
+from lightning_wavenet.backbone.local_condition import UpsampledFrames, at_samples
 from lightning_wavenet.sampling import Stream, native
-from lightning_wavenet.sampling.session import local_condition
 from lightning_wavenet.tasks import BaseTask
 from lightning_wavenet.vocabulary import Vocabulary
 
@@ -94,7 +94,8 @@ def teacher_forced(net: WaveNet, stream: Stream, codes: Tensor) -> Tensor:
     vector = None if stream.vector is None else stream.vector.to(dtype).unsqueeze(0)
     local = None
     if stream.frames is not None:
-        local = local_condition(net, stream.frames.to(dtype), 1 - field, prime + len(codes))
+        frames = UpsampledFrames(net.upsampling, [stream.frames.to(dtype)], [0])
+        local = at_samples(*frames.rows(1 - field, prime + len(codes)))
     return net(whole.unsqueeze(0), vector, local)[0, prime:]
 
 
@@ -120,7 +121,7 @@ def generate_naively(net: WaveNet, stream: Stream) -> Tensor:
     for uniform in uniforms:
         ahead = torch.cat([codes, torch.zeros(1, dtype=torch.long)])
         parameters = teacher_forced(net, stream, ahead)[-1]
-        codes = torch.cat([codes, net.distribution.sample(parameters, uniform).unsqueeze(0)])
+        codes = torch.cat([codes, net.distribution.sampling()(parameters, uniform).unsqueeze(0)])
     return codes
 
 

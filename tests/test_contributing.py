@@ -15,18 +15,26 @@ import pytest
 import soundfile as sf
 import torch
 import yaml
-from nets import build
+from nets import build, needs_native, stream_for, teacher_forced
 
 import lightning_wavenet
 from datamodules import Audio, AudioFolderDataModule, Crops, Split
 from lightning_wavenet.batch import Request
 from lightning_wavenet.cli.main import VERBS, main
+from lightning_wavenet.cpp import NATIVE, compile_for
 from lightning_wavenet.features import Utterance
+from lightning_wavenet.sampling import Sampler, Stream, native
+from lightning_wavenet.sampling.native import session
+from lightning_wavenet.sampling.session import Start
 
 PAGE = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text()
 PIECES = {
     code.partition("\n")[0].removeprefix("# "): code
     for code in re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+}
+CPP_PIECES = {
+    code.partition("\n")[0].removeprefix("// "): code
+    for code in re.findall(r"^```cpp\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 }
 ALL = Split(validation=0.2, test=0.2)
 
@@ -48,8 +56,9 @@ def placed(tmp_path):
 
 def test_every_piece_is_tried_here_and_is_at_most_a_page():
     text = Path(__file__).read_text()
-    assert len(PIECES) == 7
-    for title, code in PIECES.items():
+    assert len(PIECES) == 9
+    assert len(CPP_PIECES) == 2
+    for title, code in (PIECES | CPP_PIECES).items():
         assert f'"{title}"' in text
         assert len(code.splitlines()) <= 50
 
@@ -186,6 +195,93 @@ def test_a_task_trains_and_its_checkpoint_is_loaded(placed, seasons, tmp_path, m
     described = [json.loads(path.read_text()) for path in Path("run/samples/step_0000002").glob("*.json")]
     assert len(described) == 2
     assert all(one["conditions"]["label"] in ("autumn", "spring") for one in described)
+
+
+@pytest.fixture
+def logistic(placed):
+    """The output of the page."""
+    module = placed("lightning_wavenet.backbone.logistic", "lightning_wavenet/backbone/logistic.py")
+    yield module
+    del sys.modules["lightning_wavenet.backbone.logistic"]
+
+
+def test_an_output_is_a_distribution_of_which_samples_are_drawn(logistic):
+    output = logistic.DiscretizedLogistic()
+    codes = torch.arange(65_536)
+    assert torch.equal(output.encode(output.decode(codes)), codes)
+    parameters = torch.tensor([0.25, -6.0]).expand(len(codes), 2)
+    probabilities = output.nll(parameters, codes).neg().double().exp()
+    assert probabilities.sum().item() == pytest.approx(1, abs=1e-3)
+    assert probabilities.argmax() == 32_768 + 8_192
+    uniforms = torch.linspace(0, 1, 20_001, dtype=torch.float64)[:-1] + 1 / 40_000
+    drawn = output.decode(output.sampling()(parameters[: len(uniforms)], uniforms)).double()
+    # A logistic distribution has the variance of its scale squared times pi squared over 3.
+    assert drawn.mean().item() == pytest.approx(0.25, abs=1e-4)
+    assert drawn.std().item() == pytest.approx(np.exp(-6) * np.pi / np.sqrt(3), rel=0.01)
+
+
+def test_an_output_trains_by_the_command(logistic, seasons, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    options = ["--model.backbone.dilations=1..4", "--model.backbone.residual_channels=8", "--data.crops.samples=300"]
+    options += ["--model.backbone.input=scalar", "--data.audio.sample_rate=8000", "--samples.every_n_steps=0"]
+    options += ["--model.backbone.distribution=lightning_wavenet.backbone.logistic.DiscretizedLogistic"]
+    corpus = ["--data=AudioFolderDataModule", f"--data.root={seasons}", "--data.split.validation=0.2"]
+    main(["fit", "--model=UnconditionalWaveNet", *corpus, *options, "--trainer.max_steps=2", "--run=run"])
+    assert "bits per sample (linear 16 bit, 8,000 Hz)" in capsys.readouterr().out
+    generate = ["generate", "run/checkpoints/last.ckpt", "--out", "clips", "--seconds", "0.02"]
+    main([*generate, "--engine", "eager", "--temperature", "0.5"])
+    about = json.loads(Path("clips/000.json").read_text())
+    assert about["sampling"] == {"temperature": 0.5}
+    assert about["codec"] == "linear 16 bit"
+    with pytest.raises(SystemExit):
+        main([*generate, "--top_p", "0.5", "--overwrite"])
+    assert "DiscretizedLogistic takes no top_p in sampling; it takes temperature" in capsys.readouterr().err
+
+
+@needs_native
+def test_the_native_engine_draws_from_an_output_that_was_added(logistic, tmp_path, monkeypatch):
+    source = Path(native.__file__).parent
+    for path in (*source.glob("*.h"), source / "engine.cpp"):
+        (tmp_path / path.name).write_text(path.read_text())
+    (tmp_path / "logistic.h").write_text(CPP_PIECES["lightning_wavenet/sampling/native/logistic.h"])
+    outputs = (tmp_path / "outputs.h").read_text()
+    case = CPP_PIECES["lightning_wavenet/sampling/native/outputs.h, in make_output"]
+    for before, after in (
+        ('#include "softmax.h"', '#include "logistic.h"\n#include "softmax.h"'),
+        ("{ SOFTMAX }", "{ SOFTMAX, LOGISTIC }"),
+        ("        default:", f"{case}        default:"),
+    ):
+        assert before in outputs
+        outputs = outputs.replace(before, after)
+    (tmp_path / "outputs.h").write_text(outputs)
+    library = native.Library(compile_for(NATIVE, tmp_path / "engine.cpp", "-pthread"))
+    python = (source / "outputs.py").read_text()
+    line = PIECES["lightning_wavenet/sampling/native/outputs.py, in native_output"]
+    python = python.replace("    return None\n", f"{line}    return None\n").replace(
+        "SOFTMAX = 0", "SOFTMAX, LOGISTIC = 0, 1"
+    )
+    added: dict = {"LogisticDraw": logistic.LogisticDraw}
+    exec(compile(python, "outputs.py", "exec"), added)
+    monkeypatch.setattr(session, "native_output", added["native_output"])
+    monkeypatch.setattr(native, "load", lambda: library)
+    monkeypatch.setattr(session, "load", lambda: library)
+
+    net = build("scalar input", distribution=logistic.DiscretizedLogistic())
+    assert net.head[-1].out_features == 2
+    with torch.no_grad():
+        net.head[-1].bias.copy_(torch.tensor([0.0, -4.0]))
+    streams = [stream_for(net, 300, seed=seed, prime=prime) for seed, prime in enumerate((None, 30))]
+    for options in ({}, {"temperature": 0.5}):
+        expected = Sampler(net, "eager", **options).generate(streams)
+        assert len(expected[0].unique()) > 200
+        clips = Sampler(net, "native", "float32", **options).generate(streams)
+        for clip, right in zip(clips, expected, strict=True):
+            # A step of 16 bits is so fine that rounding moves some samples by one.
+            assert (clip - right).abs().max() <= 2 / 32_768
+    codes = torch.randint(0, 65_536, (1, 50))
+    begin = torch.full((1, net.history), net.distribution.silence)
+    scored = native.NativeSession(Start(net, begin, net.distribution.sampling()), library, "float32", 1).score(codes)
+    torch.testing.assert_close(scored[0], teacher_forced(net, Stream(50), codes[0]), atol=1e-5, rtol=0)
 
 
 def test_a_verb_does_what_it_says(placed, seasons, tmp_path, monkeypatch, capsys):

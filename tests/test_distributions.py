@@ -45,7 +45,7 @@ def test_nll_is_the_log_of_the_softmax():
 def test_sample_is_the_inverse_cdf():
     logits = torch.log(torch.tensor([0.1, 0.2, 0.3, 0.4])).expand(7, 4)
     uniforms = torch.tensor([0.0, 0.0999, 0.1001, 0.2999, 0.5999, 0.6001, 0.99999], dtype=torch.float64)
-    assert MuLawSoftmax(4).sample(logits, uniforms).tolist() == [0, 0, 1, 1, 2, 3, 3]
+    assert MuLawSoftmax(4).sampling()(logits, uniforms).tolist() == [0, 0, 1, 1, 2, 3, 3]
 
 
 def test_temperature_and_top_p_change_the_probabilities_as_defined():
@@ -53,7 +53,7 @@ def test_temperature_and_top_p_change_the_probabilities_as_defined():
     logits = torch.log(torch.tensor([0.1, 0.2, 0.3, 0.4])).expand(len(uniforms), 4)
 
     def shares(**options: float) -> list[float]:
-        drawn = MuLawSoftmax(4).sample(logits, uniforms, **options)
+        drawn = MuLawSoftmax(4).sampling(**options)(logits, uniforms)
         return (torch.bincount(drawn, minlength=4) / len(drawn)).tolist()
 
     squares = [p * p for p in (0.1, 0.2, 0.3, 0.4)]

@@ -19,7 +19,7 @@ from nets import KINDS, build, needs_native, same_codes, stream_for, teacher_for
 from lightning_wavenet.backbone import MuLawSoftmax, WaveNet
 from lightning_wavenet.errors import RequestError
 from lightning_wavenet.sampling import Sampler, Stream, native, sampler
-from lightning_wavenet.sampling.session import LocalCondition, Start
+from lightning_wavenet.sampling.session import Start
 
 # Widths that fill several panels and leave the last ones part empty, and more codes than channels.
 WIDE = {
@@ -96,10 +96,11 @@ def test_temperature_and_top_p_draw_as_the_eager_engine_does(options):
 
 def session_for(net: WaveNet, stream: Stream, precision: str, library=None) -> native.NativeSession:
     """A session of one stream without a prime."""
-    context = torch.full((1, net.receptive_field), net.distribution.silence)
-    local = None if stream.frames is None else LocalCondition(net, [stream.frames], [0])
+    history = torch.full((1, net.history), net.distribution.silence)
+    local = net.begin_local_condition(history, [stream.frames], [0])
     vector = None if stream.vector is None else stream.vector.unsqueeze(0)
-    return native.NativeSession(Start(net, context, vector, local), library or native.load(), precision, threads=1)
+    start = Start(net, history, net.distribution.sampling(), vector, local)
+    return native.NativeSession(start, library or native.load(), precision, threads=1)
 
 
 @needs_native
@@ -169,6 +170,52 @@ def started(script: str) -> subprocess.Popen[str]:
 def resident_mb() -> float:
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def thread_ids() -> set[str]:
+    return set(os.listdir("/proc/self/task"))
+
+
+@needs_native
+@pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="threads are counted in Linux's /proc")
+def test_threads_are_kept_from_call_to_call_and_end_with_the_session():
+    net = build("plain", **WIDE)
+    torch.set_num_threads(3)
+    before = thread_ids()
+    chunks = Sampler(net, "native", "float32").stream([Stream(900, seed) for seed in range(2)], chunk=100)
+    next(chunks)
+    kept = thread_ids() - before
+    assert len(kept) == 2
+    for _ in range(5):
+        next(chunks)
+    assert thread_ids() - before == kept
+    chunks.close()
+    assert not thread_ids() - before
+
+
+@needs_native
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_a_forked_process_generates_on_threads_of_its_own():
+    """As a loader's worker is forked while a round of samples is half done."""
+    net = build("plain", **WIDE)
+    streams = [Stream(400, seed) for seed in range(2)]
+    torch.set_num_threads(1)
+    expected = torch.cat([chunk[1] for chunk in Sampler(net, "native").stream(streams, 100)])
+    torch.set_num_threads(3)
+    chunks = Sampler(net, "native").stream(streams, 100)
+    found = [next(chunks)[1]]
+    child = os.fork()
+    if child == 0:
+        torch.set_num_threads(1)  # PyTorch's own threads are gone too.
+        rest = [*found, *(chunk[1] for chunk in chunks)]
+        del chunks
+        os._exit(0 if torch.equal(torch.cat(rest), expected) else 1)
+    deadline = time.time() + 60
+    while (ended := os.waitpid(child, os.WNOHANG))[0] == 0 and time.time() < deadline:
+        time.sleep(0.05)
+    assert ended == (child, 0)
+    found += [chunk[1] for chunk in chunks]
+    assert torch.equal(torch.cat(found), expected)
 
 
 @needs_native

@@ -3,11 +3,13 @@ import dataclasses
 import pytest
 import torch
 from nets import KINDS, build, generate_naively, needs_native, stream_for, teacher_forced
+from torch.nn import functional as F
 
+from lightning_wavenet.backbone.local_condition import UpsampledFrames, at_samples
 from lightning_wavenet.errors import RequestError
 from lightning_wavenet.sampling import Sampler, Stream
 from lightning_wavenet.sampling.eager import EagerSession
-from lightning_wavenet.sampling.session import LocalCondition, Start
+from lightning_wavenet.sampling.session import Start
 
 ENGINES = ["eager", pytest.param("native", marks=needs_native)]
 
@@ -37,16 +39,17 @@ def test_cached_logits_are_those_of_the_whole_forward_pass(kind):
     net = build(kind)
     stream = stream_for(net, samples=80, seed=1, prime=33)
     codes = torch.randint(0, 256, (80,))
-    field = net.receptive_field
-    history = torch.cat([torch.full((field,), 128), encoded(net, stream.prime)])[-field:]
+    history = torch.cat([torch.full((net.history,), 128), encoded(net, stream.prime)])[-net.history :].unsqueeze(0)
     vector = None if stream.vector is None else stream.vector.unsqueeze(0)
     prime = stream.prime_samples
-    conditions = None if stream.frames is None else LocalCondition(net, [stream.frames], [prime])
+    conditions = net.begin_local_condition(history, [stream.frames], [prime])
     with torch.inference_mode():
-        session = EagerSession(Start(net, history.unsqueeze(0), vector, conditions))
+        session = EagerSession(Start(net, history, net.distribution.sampling(), vector, conditions))
         logits = []
         for step in range(80):
-            logits.append(session.predict(None if conditions is None else conditions.between(step, step + 1)[:, 0]))
+            logits.append(
+                session.predict(None if conditions is None else at_samples(*conditions.rows(step, step + 1))[:, 0])
+            )
             session.recent = torch.cat([session.recent[:, 1:], codes[None, step : step + 1]], dim=1)
     torch.testing.assert_close(torch.cat(logits), teacher_forced(net, stream, codes), atol=1e-5, rtol=0)
 
@@ -196,10 +199,18 @@ def test_held_conditions_are_the_upsampled_ones():
     for kind in ("local, transposed", "local, repeated", "global and local"):
         net = build(kind)
         clips = [stream_for(net, samples=100, seed=seed, prime=prime) for seed, prime in ((0, None), (1, 7), (2, 33))]
-        condition = LocalCondition(net, [clip.frames for clip in clips], [clip.prime_samples for clip in clips])
+        primes = [clip.prime_samples for clip in clips]
+        condition = UpsampledFrames(net.upsampling, [clip.frames for clip in clips], primes)
+        ends = [clip.frames.shape[-1] * net.upsampling.hop - prime for clip, prime in zip(clips, primes, strict=True)]
+        assert condition.known == min(ends)
         for start, stop in ((0, 100), (3, 4), (17, 62), (-20, 5)):
-            rows, index = condition.held(start, stop)
-            expected = condition.between(start, stop)
-            assert torch.equal(torch.stack([row[at] for row, at in zip(rows, index, strict=True)]), expected)
+            rows, index = condition.rows(start, stop)
+            # Frames of zeros before each clip, all of it upsampled at once.
+            before = 2 * net.upsampling.hop + 20 * net.upsampling.hop
+            expected = []
+            for clip, prime in zip(clips, primes, strict=True):
+                whole = net.upsample(F.pad(clip.frames, (before // net.upsampling.hop, 0)).unsqueeze(0))[0]
+                expected.append(whole[before + prime + start : before + prime + stop])
+            torch.testing.assert_close(at_samples(rows, index), torch.stack(expected), atol=1e-6, rtol=0)
             if kind == "local, repeated":
                 assert rows.shape[1] <= -(-(stop - start) // 20) + 1

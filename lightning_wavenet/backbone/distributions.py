@@ -1,18 +1,31 @@
 """Output distributions: what a WaveNet predicts of the next sample, and how samples become codes and back.
 
 A distribution owns the codec as well as the likelihood, because the two cannot be chosen apart: likelihoods are
-comparable only over the same codes. The backbone reads codes, predicts `parameters` numbers a sample, and leaves the
+comparable only over the same codes. The backbone reads codes, predicts `out_channels` numbers a sample, and leaves the
 meaning of both to the distribution.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+
+class Draw(Protocol):
+    """Draws samples from a distribution, under the options of its `sampling`."""
+
+    @property
+    def options(self) -> Mapping[str, float]:
+        """The options by name."""
+
+    def __call__(self, parameters: Tensor, uniforms: Tensor) -> Tensor:
+        """Codes `[...]` of parameters `[..., out_channels]`, one uniform number in [0, 1) each, float64 `[...]`."""
 
 
 @runtime_checkable
@@ -21,10 +34,10 @@ class Distribution(Protocol):
 
     @property
     def levels(self) -> int:
-        """How many codes there are; codes are 0 to levels - 1."""
+        """How many codes there are, at most 65,536; codes are 0 to levels - 1."""
 
     @property
-    def parameters(self) -> int:
+    def out_channels(self) -> int:
         """P: how many numbers the network predicts a sample."""
 
     @property
@@ -44,8 +57,13 @@ class Distribution(Protocol):
     def nll(self, parameters: Tensor, codes: Tensor) -> Tensor:
         """Negative log-likelihood in nats `[...]` of codes `[...]` under parameters `[..., P]`."""
 
-    def sample(self, parameters: Tensor, uniforms: Tensor, temperature: float = 1.0, top_p: float = 1.0) -> Tensor:
-        """Codes `[...]` drawn by inverse CDF from parameters `[..., P]` and uniforms `[...]` in [0, 1)."""
+    @property
+    def sampling(self) -> Callable[..., Draw]:
+        """Makes what draws samples. Its arguments are the options of this distribution, each with a default.
+
+        Raises:
+            ValueError: An option is out of range.
+        """
 
 
 class MuLawSoftmax:
@@ -65,7 +83,7 @@ class MuLawSoftmax:
         self.levels = levels
 
     @property
-    def parameters(self) -> int:
+    def out_channels(self) -> int:
         """One logit a code."""
         return self.levels
 
@@ -97,22 +115,49 @@ class MuLawSoftmax:
         flat = F.cross_entropy(parameters.reshape(-1, self.levels), codes.reshape(-1), reduction="none")
         return flat.view(codes.shape)
 
-    def sample(self, parameters: Tensor, uniforms: Tensor, temperature: float = 1.0, top_p: float = 1.0) -> Tensor:
-        """The first code whose cumulative probability exceeds the uniform.
+    def sampling(self, temperature: float = 1.0, top_p: float = 1.0) -> SoftmaxDraw:
+        """Makes what draws codes; arguments as in `SoftmaxDraw`."""
+        return SoftmaxDraw(temperature, top_p)
+
+
+@dataclass(frozen=True)
+class SoftmaxDraw:
+    """Draws from a categorical distribution by inverse CDF.
+
+    That is the first code whose cumulative probability exceeds a uniform number.
+
+    Args:
+        temperature: Divides the logits; 1 samples from the model, less is more conservative.
+        top_p: Keep only the most probable codes that together reach this probability; 1 keeps all.
+
+    Raises:
+        ValueError: One of them is out of range.
+    """
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.temperature > 0:
+            raise ValueError(f"temperature must be above 0, got {self.temperature}")
+        if not 0 < self.top_p <= 1:
+            raise ValueError(f"top_p must be above 0 and at most 1, got {self.top_p}")
+
+    @property
+    def options(self) -> Mapping[str, float]:
+        """Temperature and top_p."""
+        return asdict(self)
+
+    def __call__(self, parameters: Tensor, uniforms: Tensor) -> Tensor:
+        """Codes `[...]` of logits `[..., levels]` and uniforms, float64 `[...]` in [0, 1).
 
         In float64, so that engines whose logits differ by rounding draw the same code from the same uniform.
-
-        Args:
-            parameters: Logits `[..., levels]`.
-            uniforms: float64 `[...]` in [0, 1).
-            temperature: Divides the logits; 1 samples from the model, less is more conservative.
-            top_p: Keep only the most probable codes that together reach this probability; 1 keeps all.
         """
-        probabilities = torch.softmax(parameters.double() / temperature, dim=-1)
-        if top_p < 1.0:
+        probabilities = torch.softmax(parameters.double() / self.temperature, dim=-1)
+        if self.top_p < 1.0:
             ordered, order = probabilities.sort(dim=-1, descending=True, stable=True)
-            ordered = ordered.masked_fill(ordered.cumsum(-1) - ordered >= top_p, 0.0)
+            ordered = ordered.masked_fill(ordered.cumsum(-1) - ordered >= self.top_p, 0.0)
             probabilities = torch.zeros_like(probabilities).scatter(-1, order, ordered)
         cumulative = probabilities.cumsum(-1)
         threshold = uniforms.unsqueeze(-1) * cumulative[..., -1:]
-        return (cumulative <= threshold).sum(-1).clamp_(max=self.levels - 1)
+        return (cumulative <= threshold).sum(-1).clamp_(max=parameters.shape[-1] - 1)

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from lightning_wavenet.backbone.conditioning import Conditions, Upsampling
 from lightning_wavenet.backbone.distributions import Distribution, MuLawSoftmax
+from lightning_wavenet.backbone.local_condition import LocalCondition, UpsampledFrames
 from lightning_wavenet.backbone.residual import ResidualStack
 
 NO_CONDITIONS = Conditions()
@@ -85,6 +86,7 @@ class WaveNet(nn.Module):
         self.shared_projection = shared_projection
         self.global_channels = global_channels
         self.upsampling = upsampling
+        self.local_channels = 0 if upsampling is None else upsampling.channels
         self.distribution: Distribution = MuLawSoftmax() if distribution is None else distribution
 
         self.input_layer = (
@@ -99,7 +101,7 @@ class WaveNet(nn.Module):
             gate_channels,
             skip_channels,
             global_channels,
-            upsampling.channels if upsampling is not None else 0,
+            self.local_channels,
             shared_projection,
             bias,
         )
@@ -107,19 +109,27 @@ class WaveNet(nn.Module):
             nn.ReLU(),
             nn.Linear(skip_channels, head_channels),
             nn.ReLU(),
-            nn.Linear(head_channels, self.distribution.parameters),
+            nn.Linear(head_channels, self.distribution.out_channels),
         )
 
     @property
     def receptive_field(self) -> int:
-        """R: the number of samples before it that a prediction depends on."""
+        """R: how many samples before it the residual stack needs for a prediction."""
         return self.stack.reach + self.input_kernel_size
+
+    @property
+    def history(self) -> int:
+        """H: how many samples before it a prediction depends on by whatever way, what conditions see included.
+
+        This is what data and primes have to supply, at least R.
+        """
+        return self.receptive_field
 
     def step_memory(self, samples: int, dtype: torch.dtype) -> int:
         """How much memory (bytes) a training step takes for one crop, at least: what is kept for the backward pass.
 
         Args:
-            samples: Samples of the crop that count in the loss; the receptive field comes in front of them.
+            samples: Samples of the crop that count in the loss; the history comes in front of them.
             dtype: Of the products.
         """
         inputs, gates, steps = 0, 0, samples
@@ -130,7 +140,7 @@ class WaveNet(nn.Module):
         gated = samples * len(self.dilations) * self.gate_channels // 2
         stack = inputs if self.stack.recompute else inputs + gates + gated
         head = samples * (self.skip_channels + self.head_channels)
-        loss = samples * self.distribution.parameters
+        loss = samples * self.distribution.out_channels
         return (stack + head) * dtype.itemsize + loss * torch.float32.itemsize
 
     def head_layers(self) -> list[nn.Linear]:
@@ -154,10 +164,10 @@ class WaveNet(nn.Module):
 
     def features(self, codes: Tensor, vector: Tensor | None = None, local: Tensor | None = None) -> Tensor:
         """The skip sum that the head reads, `[B, T - R + 1, skip_channels]`; arguments as in `forward`."""
-        if (vector is None) != (self.global_channels == 0) or (local is None) != (self.upsampling is None):
+        if (vector is None) != (self.global_channels == 0) or (local is None) != (self.local_channels == 0):
             raise ValueError(
                 f"the net takes a global condition: {self.global_channels > 0}, a local one: "
-                f"{self.upsampling is not None}; given: {vector is not None}, {local is not None}"
+                f"{self.local_channels > 0}; given: {vector is not None}, {local is not None}"
             )
         if codes.shape[1] < self.receptive_field:
             raise ValueError(f"{codes.shape[1]} samples are fewer than the receptive field of {self.receptive_field}")
@@ -172,30 +182,56 @@ class WaveNet(nn.Module):
             raise ValueError("the net takes no local condition")
         return self.upsampling(frames)
 
-    def nll(self, waveform: Tensor, conditions: Conditions = NO_CONDITIONS) -> Tensor:
-        """Negative log-likelihood of every sample that has its whole context in the waveform.
+    def local_condition(self, codes: Tensor, frames: Tensor | None) -> Tensor | None:
+        """The local condition of samples that are all known, as in training.
 
         Args:
-            waveform: float `[B, T]` in [-1, 1], T > R.
+            codes: int64 `[B, T]`.
+            frames: `[B, F, N]`, which cover the samples, after as many as the upsampling reaches back.
+
+        Returns:
+            `[B, T, C]`, or None for a net without one.
+        """
+        if frames is None:
+            return None
+        assert self.upsampling is not None
+        first = self.upsampling.context_frames * self.upsampling.hop
+        return self.upsample(frames)[:, first : first + codes.shape[1]]
+
+    def begin_local_condition(
+        self, history: Tensor, frames: Sequence[Tensor], primes: Sequence[int]
+    ) -> LocalCondition | None:
+        """The local condition of streams that are to be generated, or None for a net without one.
+
+        Args:
+            history: The H codes before the first sample of each stream, int64 `[B, H]`.
+            frames: Conditioning frames of each stream, `[F, N]`, from its prime's first sample on; of a net that takes
+                any.
+            primes: Length of each stream's prime in samples.
+        """
+        return None if self.upsampling is None else UpsampledFrames(self.upsampling, frames, primes)
+
+    def nll(self, waveform: Tensor, conditions: Conditions = NO_CONDITIONS) -> Tensor:
+        """Negative log-likelihood of every sample that has its whole history in the waveform.
+
+        Args:
+            waveform: float `[B, T]` in [-1, 1], T > H.
             conditions: Of the same clips; frames cover the waveform, after as many as the upsampling reaches back
                 (`context_frames`), so that a window has the likelihood that it has within its clip.
 
         Returns:
-            Nats a sample, `[B, T - R]`, for samples R to T - 1.
+            Nats a sample, `[B, T - H]`, for samples H to T - 1.
 
         Raises:
             ValueError: The frames do not cover the waveform.
         """
         codes = self.distribution.encode(waveform)
-        local = None
-        if conditions.frames is not None:
-            assert self.upsampling is not None
-            first = self.upsampling.context_frames * self.upsampling.hop
-            local = self.upsample(conditions.frames)[:, first + 1 : first + codes.shape[1]]
+        local = self.local_condition(codes, conditions.frames)
+        first = self.history - self.receptive_field
         # Evaluation goes past `compile()`: its windows come in more sizes than are worth compiling.
         predict = self if self.training else self.forward
-        parameters = predict(codes[:, :-1], conditions.vector, local)
-        targets = codes[:, self.receptive_field :]
+        parameters = predict(codes[:, first:-1], conditions.vector, None if local is None else local[:, first + 1 :])
+        targets = codes[:, self.history :]
         return self.distribution.nll(parameters.transpose(0, 1), targets.transpose(0, 1)).transpose(0, 1)
 
 

@@ -1,10 +1,18 @@
 """`wavenet generate`: audio from a checkpoint alone."""
 
 # No postponed annotations here: a parser is made of them.
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
 from lightning_wavenet.cli.parsing import verb
+
+AT_ONCE = 32
+"""Clips that are generated side by side: more would not be faster, and have no end in sight."""
 
 
 def generate(
@@ -16,8 +24,8 @@ def generate(
     speaker: str | None = None,
     prime: Path | None = None,
     seed: int = 0,
-    temperature: float = 1.0,
-    top_p: float = 1.0,
+    temperature: float | None = None,
+    top_p: float | None = None,
     engine: Literal["auto", "eager", "native", "cuda"] = "auto",
     precision: Literal["auto", "float32", "bfloat16"] = "auto",
     device: str = "auto",
@@ -48,15 +56,16 @@ def generate(
         RequestError: The request does not fit the checkpoint, or would overwrite something.
     """
     import time
+    from contextlib import ExitStack
+    from dataclasses import asdict
 
-    import torch
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from lightning_wavenet.audio import CLIP_SUFFIXES
+    from lightning_wavenet.audio import CLIP_SUFFIXES, clip_writer
     from lightning_wavenet.checkpoint import load
     from lightning_wavenet.errors import RequestError
     from lightning_wavenet.files import need_folder, refuse_existing
-    from lightning_wavenet.models import Clip, GenerativeModel
+    from lightning_wavenet.models import GenerativeModel
     from lightning_wavenet.sampling import Sampler
 
     if (out is None) != live_check:
@@ -66,33 +75,44 @@ def generate(
     model = load(ckpt, "cpu" if device == "auto" and engine == "native" else device)
     if not isinstance(model, GenerativeModel):
         raise RequestError(f"{ckpt} holds a {type(model).__name__}, which does not generate")
-    sampler = Sampler(model.backbone, engine, precision, temperature, top_p)
+    sampler = Sampler(model.backbone, engine, precision, temperature=temperature, top_p=top_p)
     used, rate = sampler.engine, model.vocabulary.sample_rate
     batch, streams = model.plan(seconds, num, seed, prime, **({} if speaker is None else {"speaker": speaker}))
     if out is not None:
         refuse_existing([out / f"{id}{suffix}" for id in batch.ids for suffix in CLIP_SUFFIXES], overwrite)
 
     samples, chunk_samples = streams[0].samples, max(1, rate // 10)
+    about = model.descriptions(batch, streams, sampler, prime)
+    # A live check is of all streams side by side.
+    together = len(streams) if out is None else AT_ONCE
     columns = (TextColumn("generating"), BarColumn(), TextColumn("RTF {task.fields[rtf]}"), TimeRemainingColumn())
-    chunks, arrivals, done, began = [], [], 0, time.monotonic()
-    with Progress(*columns) as progress:
-        bar = progress.add_task("", total=samples, rtf="-")
-        for chunk in sampler.stream(streams, chunk_samples):
-            chunks.append(chunk)
-            arrivals.append(time.monotonic() - began)
-            done += len(chunk[0])
-            rtf = arrivals[-1] / (done / rate * len(streams))
-            progress.update(bar, completed=done, rtf=f"{rtf:.2f}")
+    arrivals: list[float] = []
+    done, spent = 0, 0.0
+    with _ended_by_sigterm(), Progress(*columns) as progress:
+        bar = progress.add_task("", total=samples * len(streams), rtf="-")
+        for first in range(0, len(streams), together):
+            part = slice(first, first + together)
+            with ExitStack() as files:
+                writers = []
+                if out is not None:
+                    clips = [clip_writer(out / one.id, rate, asdict(one)) for one in about[part]]
+                    writers = [files.enter_context(clip) for clip in clips]
+                began = time.monotonic()
+                for chunks in sampler.stream(streams[part], chunk_samples):
+                    arrivals.append(time.monotonic() - began)
+                    for write, chunk in zip(writers, chunks, strict=bool(writers)):
+                        write(chunk)
+                    done += sum(map(len, chunks))
+                    rtf = (spent + arrivals[-1]) / (done / rate)
+                    progress.update(bar, completed=done, rtf=f"{rtf:.2f}")
+                spent += arrivals[-1]
 
     count = "1 clip" if len(streams) == 1 else f"{len(streams)} clips"
     made = f"{count} of {samples / rate:g} s at {rate} Hz by the {used.name} engine in {used.precision}"
     if out is None:
         print(f"{made}: {live_verdict(arrivals, chunk_samples / rate)}")
-        return
-    about = model.descriptions(batch, streams, sampler, prime)
-    for description, parts in zip(about, zip(*chunks, strict=True), strict=True):
-        Clip(torch.cat(parts), description).save(out / f"{description.id}.wav")
-    print(f"{made} in {out}, RTF {rtf:.2f} (seconds of compute a second of audio)")
+    else:
+        print(f"{made} in {out}, RTF {rtf:.2f} (seconds of compute a second of audio)")
 
 
 def live_verdict(arrivals: list[float], chunk_seconds: float) -> str:
@@ -104,6 +124,19 @@ def live_verdict(arrivals: list[float], chunk_seconds: float) -> str:
         f"does not keep up, playback would stop for {late:.2f} s in all, or has to begin after "
         f"{arrivals[0] + late:.2f} s to go through"
     )
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Lets SIGTERM end the block as Ctrl-C does, so that files that are half written are removed."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 main = verb(generate, "generate")

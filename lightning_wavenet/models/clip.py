@@ -25,8 +25,7 @@ class ClipDescription:
         conditions: What it was generated under, by name, such as {"speaker": "p225"}.
         recorded: Whether it is a recording, and not generated.
         seed: Decides every draw.
-        temperature: Divides the logits.
-        top_p: Probability mass that was kept.
+        sampling: Options of the draws, by name, such as {"temperature": 1.0}.
         prime_seconds: How much of a recording comes before the clip, which continues it (s).
         prime: That recording: a file, or the id of an utterance.
         codec: What samples were coded as.
@@ -46,8 +45,7 @@ class ClipDescription:
     conditions: Mapping[str, Any] = field(default_factory=dict)
     recorded: bool = False
     seed: int | None = None
-    temperature: float | None = None
-    top_p: float | None = None
+    sampling: Mapping[str, float] | None = None
     prime_seconds: float | None = None
     prime: str | None = None
     codec: str | None = None

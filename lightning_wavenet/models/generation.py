@@ -77,23 +77,23 @@ class GenerativeModel(Model):
 
     @property
     def request(self) -> Request:
-        """The receptive field as history, and the fields and frames that it is conditioned on."""
+        """The history of the net, and the fields and frames that it is conditioned on."""
         upsampling = self.backbone.upsampling
         hop = 1 if upsampling is None else upsampling.hop
         return Request(
             self.fields | ({"frames"} if upsampling is not None else frozenset()),
-            history=-(-self.backbone.receptive_field // hop) * hop,
+            history=-(-self.backbone.history // hop) * hop,
             hop=hop,
             left_frames=0 if upsampling is None else upsampling.context_frames,
         )
 
     def nats(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Negative log-likelihood in nats and which of it counts, both `[B, T - R]`.
+        """Negative log-likelihood in nats and which of it counts, both `[B, T - H]`.
 
-        The first R samples of a batch have no whole context, so they never count.
+        The first H samples of a batch have no whole history, so they never count.
         """
         nats = self.backbone.nll(batch.audio, self.condition(batch))
-        return nats, batch.target_mask[:, self.backbone.receptive_field :]
+        return nats, batch.target_mask[:, self.backbone.history :]
 
     @torch.no_grad()
     def streams(
@@ -159,8 +159,8 @@ class GenerativeModel(Model):
         num: int = 1,
         seed: int = 0,
         prime: str | Path | Tensor | None = None,
-        temperature: float = 1.0,
-        top_p: float = 1.0,
+        temperature: float | None = None,
+        top_p: float | None = None,
         engine: EngineName = "auto",
         precision: Precision = "auto",
         **given: str,
@@ -172,8 +172,8 @@ class GenerativeModel(Model):
             num: How many, of each.
             seed: Of the first clip; the others count on from it.
             prime: Recording to continue: a file, or `[P]` at the model's rate.
-            temperature: Divides the logits; 1 samples from the model, less is more conservative.
-            top_p: Keep only the most probable values that together reach this probability; 1 keeps all.
+            temperature: As `SoftmaxDraw`, 1 where it is not given.
+            top_p: As `SoftmaxDraw`, 1 where it is not given.
             engine: As `Sampler`.
             precision: As `Sampler`.
             given: Conditions by name, such as speaker="p225"; all that the model knows where none is given.
@@ -182,7 +182,7 @@ class GenerativeModel(Model):
             RequestError: The model, or this machine, cannot do that.
         """
         plan = self.plan(seconds, num, seed, prime, **given)
-        sampler = Sampler(self.backbone, engine, precision, temperature, top_p)
+        sampler = Sampler(self.backbone, engine, precision, temperature=temperature, top_p=top_p)
         waveforms = sampler.generate(plan.streams)
         about = self.descriptions(plan.batch, plan.streams, sampler, None if isinstance(prime, Tensor) else prime)
         return [Clip(*pair) for pair in zip(waveforms, about, strict=True)]
@@ -213,8 +213,7 @@ class GenerativeModel(Model):
                 text=(batch.text[row] or None) if batch.text is not None else None,
                 conditions=self.names(batch, row),
                 seed=stream.seed,
-                temperature=sampler.temperature,
-                top_p=sampler.top_p,
+                sampling=sampler.draw.options,
                 prime_seconds=stream.prime_samples / rate if stream.prime_samples else None,
                 prime=None if not stream.prime_samples else id if prime is None else str(prime),
                 codec=self.backbone.distribution.codec,

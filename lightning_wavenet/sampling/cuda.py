@@ -41,15 +41,12 @@ class CudaSession:
     def __init__(self, start: Start, precision: Literal["float32", "bfloat16"]) -> None:
         backbone = start.backbone
         stack, layers = backbone.stack, backbone.stack.residual_layers()
-        self.device = start.context.device
+        self.device = start.history.device
         self.dtype = getattr(torch, precision)
-        self.distribution = backbone.distribution
-        self.temperature, self.top_p = start.temperature, start.top_p
-        self.window = None
-        if start.local is not None:
-            self.window = ConditionWindow(start.local, torch.float32, start.local.channels)
+        self.draw = start.draw
+        self.window = None if start.local is None else ConditionWindow(start.local, torch.float32)
         self.done = 0
-        streams = len(start.context)
+        streams = len(start.history)
         self.rows = torch.arange(streams, device=self.device)
 
         channels, width = backbone.residual_channels, (backbone.kernel_size - 1) * backbone.residual_channels
@@ -76,7 +73,7 @@ class CudaSession:
         self.offsets = dilations * torch.arange(backbone.kernel_size - 1, device=self.device)
         self.position = torch.zeros(1, dtype=torch.long, device=self.device)
         self.present = torch.zeros(len(layers), streams, channels, dtype=self.dtype, device=self.device)
-        self.recent = start.context[:, -backbone.input_kernel_size :].clone()
+        self.recent = start.recent.clone()
         self.uniforms = torch.zeros(streams, BLOCK, dtype=torch.float64, device=self.device)
         self.codes = torch.zeros(streams, BLOCK, dtype=torch.long, device=self.device)
         # Of each step in a block [steps, layers, B, G]; all steps share one where no condition changes.
@@ -169,8 +166,7 @@ class CudaSession:
         skips = torch.stack(projected).sum(0) if self.skip is None else F.linear(torch.cat(gated, dim=-1), *self.skip)
         (hidden, hidden_bias), (output, output_bias) = self.head
         parameters = F.linear(F.relu(F.linear(F.relu(skips), hidden, hidden_bias)), output, output_bias)
-        uniforms = self.uniforms[:, step]
-        code = self.distribution.sample(parameters.float(), uniforms, self.temperature, self.top_p)
+        code = self.draw(parameters.float(), self.uniforms[:, step])
         self.codes[:, step] = code
         self.recent.copy_(torch.cat([self.recent[:, 1:], code.unsqueeze(1)], dim=1))
         self.position += 1

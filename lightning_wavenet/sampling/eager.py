@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from lightning_wavenet.backbone.local_condition import at_samples
 from lightning_wavenet.backbone.residual import ResidualLayer
 from lightning_wavenet.sampling.session import Start
 
@@ -53,10 +54,9 @@ class EagerSession:
     def __init__(self, start: Start) -> None:
         self.backbone = start.backbone
         self.local = start.local
-        self.temperature = start.temperature
-        self.top_p = start.top_p
+        self.draw = start.draw
         self.done = 0
-        self.recent = start.context[:, -start.backbone.input_kernel_size :]
+        self.recent = start.recent
         layers = start.backbone.stack.residual_layers()
         self.caches = [
             LayerCache(*parts) for parts in zip(layers, start.layer_inputs(), start.global_terms(), strict=True)
@@ -66,11 +66,11 @@ class EagerSession:
         """Generates n samples of every stream: float64 `[B, n]` in [0, 1) to codes int64 `[B, n]`."""
         steps = uniforms.shape[1]
         uniforms = uniforms.to(self.recent.device)
-        local = None if self.local is None else self.local.between(self.done, self.done + steps)
+        local = None if self.local is None else at_samples(*self.local.rows(self.done, self.done + steps))
         codes = []
         for step in range(steps):
             parameters = self.predict(None if local is None else local[:, step])
-            code = self.backbone.distribution.sample(parameters, uniforms[:, step], self.temperature, self.top_p)
+            code = self.draw(parameters, uniforms[:, step])
             self.recent = torch.cat([self.recent[:, 1:], code.unsqueeze(1)], dim=1)
             codes.append(code)
         self.done += steps
@@ -95,5 +95,3 @@ class EagerSession:
         self.recent = self.recent[rows]
         for cache in self.caches:
             cache.keep(rows)
-        if self.local is not None:
-            self.local.keep(rows)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal, NamedTuple, get_args
@@ -12,12 +13,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lightning_wavenet.backbone.distributions import Distribution, Draw
+from lightning_wavenet.backbone.local_condition import LocalCondition
 from lightning_wavenet.backbone.wavenet import WaveNet
 from lightning_wavenet.errors import RequestError
 from lightning_wavenet.sampling import native
 from lightning_wavenet.sampling.cuda import CudaSession
 from lightning_wavenet.sampling.eager import EagerSession
-from lightning_wavenet.sampling.session import LocalCondition, Session, Start
+from lightning_wavenet.sampling.session import Session, Start
 
 EngineName = Literal["auto", "eager", "native", "cuda"]
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -67,11 +70,11 @@ class Sampler:
             use, "cuda" replays CUDA graphs; "auto" is the fastest that fits.
         precision: Of weights and products: "bfloat16" moves the distributions a little, and is faster where the
             device multiplies it; "auto" takes it there.
-        temperature: Divides the logits; 1 samples from the model.
-        top_p: Keep only the most probable codes that together reach this probability; 1 keeps all.
+        options: Of the draws, such as temperature=0.8: those of the `sampling` of the backbone's distribution. None
+            leaves one at its default.
 
     Raises:
-        RequestError: An option is out of range.
+        RequestError: An option is out of range, or the distribution does not have it.
     """
 
     def __init__(
@@ -79,21 +82,15 @@ class Sampler:
         backbone: WaveNet,
         engine: EngineName = "auto",
         precision: Precision = "auto",
-        temperature: float = 1.0,
-        top_p: float = 1.0,
+        **options: float | None,
     ) -> None:
         for name, value, known in (("engine", engine, EngineName), ("precision", precision, Precision)):
             if value not in get_args(known):
                 raise RequestError(f"there is no {name} {value!r}; there are {', '.join(get_args(known))}")
-        if not temperature > 0:
-            raise RequestError(f"temperature must be above 0, got {temperature}")
-        if not 0 < top_p <= 1:
-            raise RequestError(f"top_p must be above 0 and at most 1, got {top_p}")
+        self.draw = _draw(backbone.distribution, options)
         self.backbone = backbone
         self.wanted_engine: EngineName = engine
         self.wanted_precision: Precision = precision
-        self.temperature = temperature
-        self.top_p = top_p
 
     @property
     def engine(self) -> Engine:
@@ -105,7 +102,7 @@ class Sampler:
         name = self._engine_name()
         precise: Literal["float32", "bfloat16"] = "float32"
         if self.wanted_precision != "float32":
-            lacking = self._why_no_bfloat16(name)
+            lacking = self._no_bfloat16_reason(name)
             if lacking is None:
                 precise = "bfloat16"
             elif self.wanted_precision == "bfloat16":
@@ -119,7 +116,7 @@ class Sampler:
             if self._device.type != "cuda":
                 raise RequestError(f"the cuda engine needs the net on a GPU; it is on {self._device}")
             return "cuda"
-        lacking = native.why_not(self.backbone)
+        lacking = native.unsupported_reason(self.backbone)
         if lacking is None:
             return "native"
         if self.wanted_engine == "native":
@@ -128,7 +125,7 @@ class Sampler:
             _notify(f"generating with the eager engine, many times slower than the native one: {lacking}")
         return "eager"
 
-    def _why_no_bfloat16(self, engine: Literal["eager", "native", "cuda"]) -> str | None:
+    def _no_bfloat16_reason(self, engine: Literal["eager", "native", "cuda"]) -> str | None:
         if engine == "eager":
             return "it computes in the precision of the weights"
         if engine == "native":
@@ -167,25 +164,35 @@ class Sampler:
             return
         draws = [np.random.default_rng(stream.seed) for stream in streams]
         with torch.inference_mode(), torch.autocast(self._device.type, enabled=False):
-            session = self._start([streams[index] for index in live])
+            session, local = self._start([streams[index] for index in live])
         done = 0
         while live:
             parts: list[list[Tensor]] = [[] for _ in streams]
             chunk_end = done + chunk
             while live and done < chunk_end:
-                # Runs end where a stream does, so that no step is spent on streams that are finished.
+                # Runs end where a stream does, so that no step is spent on streams that are finished, and where the
+                # local condition is not known yet.
                 stop = min(chunk_end, *(streams[index].samples for index in live))
+                if local is not None:
+                    stop = min(stop, local.known)
+                    assert stop > done, "a local condition is known for one sample more at least"
                 uniforms = torch.from_numpy(np.stack([draws[index].random(stop - done) for index in live]))
                 # Not over the whole generator: a caller's own operations run between its chunks.
                 with torch.inference_mode(), torch.autocast(self._device.type, enabled=False):
-                    waveform = self.backbone.distribution.decode(session.run(uniforms)).cpu()
+                    codes = session.run(uniforms)
+                    if local is not None:
+                        local.take(codes)
+                    waveform = self.backbone.distribution.decode(codes).cpu()
                 for row, index in enumerate(live):
                     parts[index].append(waveform[row])
                 done = stop
                 rows = [row for row, index in enumerate(live) if streams[index].samples > done]
                 if len(rows) < len(live):
                     live = [live[row] for row in rows]
-                    session.keep(torch.tensor(rows, dtype=torch.long))
+                    kept = torch.tensor(rows, dtype=torch.long)
+                    session.keep(kept)
+                    if local is not None:
+                        local.keep(kept)
             yield [torch.cat([torch.empty(0), *part]) for part in parts]
 
     @property
@@ -211,29 +218,43 @@ class Sampler:
                     f"clip has {needed} with its prime"
                 )
 
-    def _start(self, streams: list[Stream]) -> Session:
-        """A session whose next sample is the first of every stream."""
-        field = self.backbone.receptive_field
-        distribution = self.backbone.distribution
-        context = torch.full((len(streams), field), distribution.silence, device=self._device)
+    def _start(self, streams: list[Stream]) -> tuple[Session, LocalCondition | None]:
+        """A session whose next sample is the first of every stream, and its local condition."""
+        distribution, length = self.backbone.distribution, self.backbone.history
+        history = torch.full((len(streams), length), distribution.silence, device=self._device)
         for row, stream in enumerate(streams):
             if stream.prime is not None and len(stream.prime):
-                codes = distribution.encode(stream.prime[-field:])
-                context[row, -len(codes) :] = codes
+                codes = distribution.encode(stream.prime[-length:])
+                history[row, -len(codes) :] = codes
         vectors = [stream.vector for stream in streams if stream.vector is not None]
         vector = torch.stack(vectors).to(self._device) if vectors else None
         frames = [stream.frames.to(self._device) for stream in streams if stream.frames is not None]
         primes = [stream.prime_samples for stream in streams]
-        local = LocalCondition(self.backbone, frames, primes) if frames else None
-        start = Start(self.backbone, context, vector, local, self.temperature, self.top_p)
+        local = self.backbone.begin_local_condition(history, frames, primes)
+        start = Start(self.backbone, history, self.draw, vector, local)
         engine = self.engine
         if engine.name == "native":
             library = native.load()
             assert isinstance(library, native.Library)
-            return native.NativeSession(start, library, engine.precision, torch.get_num_threads())
+            return native.NativeSession(start, library, engine.precision, torch.get_num_threads()), local
         if engine.name == "cuda":
-            return CudaSession(start, engine.precision)
-        return EagerSession(start)
+            return CudaSession(start, engine.precision), local
+        return EagerSession(start), local
+
+
+def _draw(distribution: Distribution, options: Mapping[str, float | None]) -> Draw:
+    """What draws from a distribution under these options."""
+    known = inspect.signature(distribution.sampling).parameters
+    given = {name: value for name, value in options.items() if value is not None}
+    for name in given:
+        if name not in known:
+            raise RequestError(
+                f"{type(distribution).__name__} takes no {name} in sampling; it takes {', '.join(known) or 'nothing'}"
+            )
+    try:
+        return distribution.sampling(**given)
+    except ValueError as error:
+        raise RequestError(str(error)) from error
 
 
 @cache

@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
-from ctypes import c_double, c_int, c_int32, c_void_p
+from ctypes import c_int, c_int32, c_void_p
 from functools import cache
 from pathlib import Path
 
 from lightning_wavenet.cpp import NATIVE, compile_for
 
 
-class Shape(ctypes.Structure):
-    """Sizes of a net, as the engine wants them: channels are multiples of `Library.lanes`."""
+class TrunkShape(ctypes.Structure):
+    """Sizes of a residual stack, as trunk.h wants them: channels are multiples of `Library.lanes`."""
 
     _fields_ = tuple(
         (name, c_int32)
         for name in (
-            *("layers", "kernel_size", "channels", "gated", "skip", "hidden", "parameters"),
-            *("levels", "input_taps", "scalar_input", "shared_projection", "local", "gate_terms"),
+            *("layers", "kernel_size", "channels", "gated", "skip"),
+            *("shared_projection", "local", "gate_terms"),
         )
+    )
+
+
+class Shape(ctypes.Structure):
+    """Sizes of a net, as engine.cpp wants them."""
+
+    _fields_ = (
+        ("trunk", TrunkShape),
+        *((name, c_int32) for name in ("input_taps", "input_levels", "hidden", "parameters", "out_channels", "output")),
     )
 
 
@@ -42,7 +51,7 @@ class Library:
         self.open.restype = pointer
         self.open.argtypes = [
             *(ctypes.POINTER(Shape), pointer, c_int, pointer, pointer),
-            *(c_double, c_double, c_int, pointer, pointer),
+            *(pointer, pointer, c_int, pointer, pointer),
         ]
         # ctypes releases the interpreter's lock while a function runs.
         self.run = library.wavenet_run

@@ -65,6 +65,9 @@ struct Rows {
     Rows from(int row) const { return {data + row * stride, stride}; }
 };
 
+template <class T>
+inline Rows<const T> constant(Rows<T> rows) { return {rows.data, rows.stride}; }
+
 // What sums begin with, where it is the same for all rows, such as a bias.
 struct Shared {
     const float* data;

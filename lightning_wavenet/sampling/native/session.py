@@ -10,9 +10,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from lightning_wavenet.backbone.distributions import MuLawSoftmax
 from lightning_wavenet.backbone.wavenet import WaveNet
 from lightning_wavenet.sampling.native.build import Library, load
+from lightning_wavenet.sampling.native.outputs import native_output
 from lightning_wavenet.sampling.native.packing import Padding, pack
 from lightning_wavenet.sampling.session import ConditionWindow, Start
 
@@ -20,15 +20,15 @@ BLOCK_SECONDS = 0.1
 """About how long one call of the engine takes: what Ctrl-C may have to wait for."""
 
 
-def why_not(backbone: WaveNet) -> str | None:
+def unsupported_reason(backbone: WaveNet) -> str | None:
     """Why the engine cannot serve a backbone on this machine, in a sentence; None where it can."""
     parameter = next(backbone.parameters())
     if parameter.device.type != "cpu":
         return f"it runs on CPUs, and the net is on {parameter.device}"
     if parameter.dtype != torch.float32:
         return f"it reads float32 weights, and the net's are {str(parameter.dtype).removeprefix('torch.')}"
-    if not isinstance(backbone.distribution, MuLawSoftmax):
-        return f"it draws from softmax outputs, and the net has {type(backbone.distribution).__name__}"
+    if native_output(backbone.distribution, backbone.distribution.sampling()) is None:
+        return f"it does not draw from {type(backbone.distribution).__name__}"
     library = load()
     return library if isinstance(library, str) else None
 
@@ -37,7 +37,7 @@ class NativeSession:
     """A session of the native engine; the weights are copied when it begins.
 
     Args:
-        start: Where it begins; `why_not` says whether its backbone can be served.
+        start: Where it begins; `unsupported_reason` says whether its backbone can be served.
         library: The engine; it must have the precision.
         precision: "bfloat16" rounds weights and the inputs of products, and sums in float32.
         threads: How many; none has an effect on the samples.
@@ -45,25 +45,28 @@ class NativeSession:
 
     def __init__(self, start: Start, library: Library, precision: Literal["float32", "bfloat16"], threads: int) -> None:
         backbone = start.backbone
-        streams, padding = len(start.context), Padding(backbone, library)
+        output = native_output(backbone.distribution, start.draw)
+        assert output is not None
+        streams, padding = len(start.history), Padding(backbone, library)
         dtype = getattr(torch, precision)
         self.window = None if start.local is None else ConditionWindow(start.local, dtype, padding.local)
         self.threads = threads
         self.done = 0
         self.block = 32
         # The engine reads weights and constants where they lie, as long as the session lives.
-        self.packed = pack(backbone, start.global_terms(), library, dtype)
-        recent = start.context[:, -backbone.input_kernel_size :].int().contiguous()
+        self.packed = pack(backbone, start.global_terms(), output, library, dtype)
+        recent = start.recent.int().contiguous()
         past = padding.pad(torch.cat(start.layer_inputs(), dim=1).transpose(0, 1), padding.channels).contiguous()
         dilations = torch.tensor(backbone.dilations, dtype=torch.int32, device="cpu")
+        options = torch.tensor(output.options, dtype=torch.float64, device="cpu")
         self.handle = library.open(
             ctypes.byref(self.packed.shape),
             _address(dilations, torch.int32),
             precision == "bfloat16",
             _address(self.packed.weights, dtype),
             _address(self.packed.constants, torch.float32),
-            start.temperature,
-            start.top_p,
+            _address(options, torch.float64),
+            _address(output.constants, torch.float32),
             streams,
             _address(recent, torch.int32),
             _address(past, torch.float32),
@@ -91,12 +94,12 @@ class NativeSession:
         return torch.cat(blocks, dim=1)
 
     def score(self, codes: Tensor) -> Tensor:
-        """Logits `[B, n, levels]` of the next n samples, which are given, int64 `[B, n]`, and not drawn."""
-        logits = torch.empty(*codes.shape, self.packed.shape.levels, dtype=torch.float32, device="cpu")
-        self._run(codes.contiguous(), None, logits)
-        return logits
+        """Parameters `[B, n, out_channels]` of the next n samples, which are given, int64 `[B, n]`, and not drawn."""
+        parameters = torch.empty(*codes.shape, self.packed.shape.out_channels, dtype=torch.float32, device="cpu")
+        self._run(codes.contiguous(), None, parameters)
+        return parameters
 
-    def _run(self, codes: Tensor, uniforms: Tensor | None, logits: Tensor | None) -> None:
+    def _run(self, codes: Tensor, uniforms: Tensor | None, parameters: Tensor | None) -> None:
         steps = codes.shape[1]
         conditions = row = None
         if self.window is not None:
@@ -109,19 +112,19 @@ class NativeSession:
             None if conditions is None else _address(conditions, self.packed.weights.dtype),
             None if row is None else _address(row, torch.int32),
             _address(codes, torch.long),
-            None if logits is None else _address(logits, torch.float32),
+            None if parameters is None else _address(parameters, torch.float32),
             steps,
             self.threads,
         )
         if not ran:
-            raise MemoryError(f"there is no memory to go on with {self.streams} streams")
+            raise MemoryError(f"there is no memory to continue {self.streams} streams")
         self.done += steps
 
     def keep(self, rows: Tensor) -> None:
         """Drops all streams but those at the given rows, int64 `[kept]`, ascending."""
         kept = rows.int()
         if not self.library.keep(self.handle, _address(kept, torch.int32), len(kept)):
-            raise MemoryError(f"there is no memory to go on with {len(kept)} streams")
+            raise MemoryError(f"there is no memory to continue {len(kept)} streams")
         self.streams = len(kept)
         if self.window is not None:
             self.window.keep(rows)
