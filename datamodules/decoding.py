@@ -1,4 +1,4 @@
-"""One audio file of any kind to PCM16 mono at the model's rate, or the reason why not."""
+"""One audio file of any kind to PCM16 mono at the model's rate, or why it cannot be used."""
 
 from __future__ import annotations
 

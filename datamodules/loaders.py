@@ -53,7 +53,7 @@ class WindowSampler(DistributedSampler[int]):
 
 
 class ResumableLoader(DataLoader[Excerpt]):
-    """A loader over a `CropSampler` that goes on after the last batch that it gave before a checkpoint.
+    """A loader over a `CropSampler` that continues after the last batch that it gave before a checkpoint.
 
     Lightning saves and loads its state with the loops of the Trainer, and counts on its length to be that of the
     whole epoch.
@@ -94,5 +94,5 @@ class ResumableLoader(DataLoader[Excerpt]):
         return {"epoch": self._epoch, "batches": self._given}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Let the next iteration go on after those batches, in the next epoch if they were all of theirs."""
+        """Let the next iteration continue after those batches, in the next epoch if they were all of theirs."""
         self._epoch, self._given, self._resuming = state["epoch"], state["batches"], True

@@ -121,10 +121,10 @@ def _with_sentences(records: Iterable[Record]) -> Iterable[Record]:
     records = list(records)
     read: dict[int, Counter[str]] = defaultdict(Counter)
     for record in records:
-        if sentence := _normalised(record.text):
+        if sentence := _normalized(record.text):
             read[_number(record)][sentence] += 1
     for record in records:
-        key = _normalised(record.text)
+        key = _normalized(record.text)
         number = _number(record)
         if not key and number in _SHARED_PROMPTS and read[number]:
             key = read[number].most_common(1)[0][0]
@@ -136,7 +136,7 @@ def _number(record: Record) -> int:
     return int(number) if number.isdecimal() else 0
 
 
-def _normalised(text: str) -> str:
+def _normalized(text: str) -> str:
     return " ".join(re.findall(r"[a-z0-9']+", text.lower()))
 
 

@@ -44,7 +44,7 @@ def read_audio(path: str | Path, sample_rate: int) -> Tensor:
         raise RequestError(f"{path} cannot be read as audio ({error})") from error
     waveform = torch.from_numpy(samples.mean(axis=1))
     if not len(waveform) or not waveform.isfinite().all():
-        raise RequestError(f"{path} holds no samples, or some that are not numbers")
+        raise RequestError(f"{path} holds no samples, or some that are NaN or infinite")
     return resample(waveform, rate, sample_rate).clamp(-1.0, 1.0)
 
 

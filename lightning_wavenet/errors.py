@@ -12,4 +12,4 @@ class CorpusError(RequestError):
 
 
 class TrainingError(Exception):
-    """Training went wrong and cannot go on; the message says at which step, and what to do (exit code 1)."""
+    """Training went wrong and cannot continue; the message says at which step, and what to do (exit code 1)."""

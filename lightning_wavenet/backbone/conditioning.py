@@ -53,7 +53,7 @@ class Upsampling(Protocol):
 class TransposedUpsampling(nn.Module):
     """The paper's learned upsampling: a chain of transposed convolutions, one a stride.
 
-    Each stage has kernels of twice its stride, so that neighbouring frames blend, and drops the tail that reaches
+    Each stage has kernels of twice its stride, so that neighboring frames blend, and drops the tail that reaches
     beyond the last frame. Stages but the last are followed by a leaky ReLU.
 
     Args:
@@ -88,7 +88,7 @@ class TransposedUpsampling(nn.Module):
 
     @property
     def hold(self) -> int:
-        """Neighbouring frames blend, so that every sample has its own."""
+        """Neighboring frames blend, so that every sample has its own."""
         return 1
 
     def distinct(self, frames: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""How a run hears that it is to end: by a signal, which all processes of the run act on after the same step."""
+"""Signal handling: a run ends by a signal, which all processes of the run act on after the same step."""
 
 from __future__ import annotations
 

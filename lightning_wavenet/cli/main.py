@@ -9,7 +9,7 @@ from lightning_wavenet import __version__
 from lightning_wavenet.errors import RequestError, TrainingError
 
 VERBS = {
-    "fit": ("lightning_wavenet.cli.training", "train a model, or go on training it"),
+    "fit": ("lightning_wavenet.cli.training", "train a model, or resume its training"),
     "validate": (
         "lightning_wavenet.cli.training",
         "bits per sample, or phone error rate, on the validation split",

@@ -24,7 +24,7 @@ class RunFolder:
 
     Args:
         given: The folder that was asked for, if any.
-        checkpoint: The checkpoint to go on from, if any; its own run folder is the default.
+        checkpoint: The checkpoint to resume from, if any; its own run folder is the default.
         experiment: Name for a new folder, `runs/EXPERIMENT/DATE-TIME`.
 
     Raises:
@@ -90,7 +90,7 @@ class RunFolder:
 
 
 def last_of(run: str) -> str | None:
-    """The checkpoint that training in a run folder goes on from, damaged or not; None where there is none."""
+    """The checkpoint that training in a run folder resumes from, damaged or not; None where there is none."""
     folder = Path(run) / "checkpoints"
     return str(folder / LAST) if (folder / LAST).exists() or (folder / PREVIOUS).exists() else None
 

@@ -1,4 +1,4 @@
-"""A job of SLURM that goes on after its time: it is put into the queue again, and its command says --resume."""
+"""A job of SLURM that resumes after its time: it is put into the queue again, and its command says --resume."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def align(scores: NDArray[np.floating], tokens: Sequence[Token], shortest: int =
 
     Args:
         scores: `[N, P]`: log-probabilities of phones.
-        tokens: The sequence; of neighbours only one may be optional.
+        tokens: The sequence; of neighbors only one may be optional.
         shortest: Frames that a phone lasts at least.
 
     Returns:

@@ -21,12 +21,12 @@ class Segment(NamedTuple):
 
 
 def best_path(scores: NDArray[np.floating]) -> list[Segment]:
-    """The likeliest phone of every frame of `[N, P]`, equal neighbours as one segment."""
+    """The likeliest phone of every frame of `[N, P]`, equal neighbors as one segment."""
     return collapse(scores.argmax(axis=1).tolist())
 
 
 def collapse(phones: Sequence[int]) -> list[Segment]:
-    """Segments of equal neighbours, for a phone a frame."""
+    """Segments of equal neighbors, for a phone a frame."""
     segments, at = [], 0
     for phone, run in groupby(phones):
         length = len(list(run))

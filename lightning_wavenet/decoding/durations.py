@@ -34,14 +34,14 @@ def best_division(
     best = np.full((states, shortest), -np.inf)
     before = np.zeros((frames, states), np.int64)
     """The state before one that begins at a frame."""
-    goes_on = np.zeros((frames, states), np.bool_)
+    continues = np.zeros((frames, states), np.bool_)
     """Whether a state that may end at a frame has been so long that it might have ended before."""
     for frame in range(frames):
         begin = start
         if frame > 0:
             begin, before[frame] = enter(best[:, -1])
         lasting = np.concatenate([begin[:, None], best[:, :-1]], axis=1)
-        goes_on[frame] = best[:, -1] > lasting[:, -1]
+        continues[frame] = best[:, -1] > lasting[:, -1]
         lasting[:, -1] = np.maximum(lasting[:, -1], best[:, -1])
         best = lasting + scores[frame][:, None]
     state = int((best[:, -1] + end).argmax())
@@ -49,7 +49,7 @@ def best_division(
     stop = frames
     while stop > 0:
         last = stop - 1
-        while goes_on[last, state]:
+        while continues[last, state]:
             last -= 1
         first = last - shortest + 1
         segments.append(Segment(state, first, stop))

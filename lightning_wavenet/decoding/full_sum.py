@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 IMPOSSIBLE = -1e30
-"""Instead of -inf, whose gradients are not numbers."""
+"""Instead of -inf, whose gradients are NaN."""
 
 
-def full_sum(scores: Tensor, frames: Tensor, tokens: Tensor, optional: Tensor, shortest: int = 1) -> Tensor:
+def full_sum(scores: Tensor, lengths: Tensor, tokens: Tensor, optional: Tensor, shortest: int = 1) -> Tensor:
     """Logarithm of the sum, over all divisions of the frames among the tokens in their order, of exp(sum of scores).
 
     Where every phone stands between blanks that are optional, but for those between equal phones, this is the
@@ -17,9 +17,9 @@ def full_sum(scores: Tensor, frames: Tensor, tokens: Tensor, optional: Tensor, s
 
     Args:
         scores: float `[B, N, C]`: log-probabilities of C classes.
-        frames: int64 `[B]`: how many of the N frames count.
+        lengths: int64 `[B]`: how many of the N frames count.
         tokens: int64 `[B, L]`: classes in their order, then negative numbers.
-        optional: bool `[B, L]`: True on tokens that may be left out; of neighbours only one may be.
+        optional: bool `[B, L]`: True on tokens that may be left out; of neighbors only one may be.
         shortest: Frames that a token lasts at least.
 
     Returns:
@@ -43,13 +43,13 @@ def full_sum(scores: Tensor, frames: Tensor, tokens: Tensor, optional: Tensor, s
         skipped = torch.cat([nowhere[:, : shortest + 1], reached[:, : -shortest - 1]], dim=1)[:, : count * shortest]
         skipped = torch.where(begins & over, skipped, nowhere)
         longer = torch.logsumexp(torch.stack([held, begun, skipped]), dim=0) + of_states[:, frame]
-        reached = torch.where((frame < frames)[:, None], longer, reached)
+        reached = torch.where((frame < lengths)[:, None], longer, reached)
     last = (tokens >= 0).sum(1, keepdim=True) - 1
     ends = reached.gather(1, (last + 1) * shortest - 1)
     before = reached.gather(1, (last * shortest - 1).clamp(min=0))
     may_end_before = optional.gather(1, last) & (last > 0)
     total = torch.logaddexp(ends, torch.where(may_end_before, before, nowhere[:, :1])).squeeze(1)
-    return total.masked_fill(frames == 0, IMPOSSIBLE)
+    return total.masked_fill(lengths == 0, IMPOSSIBLE)
 
 
 def with_blanks(phones: Tensor, blank: int) -> tuple[Tensor, Tensor]:

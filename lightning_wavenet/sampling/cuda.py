@@ -105,7 +105,7 @@ class CudaSession:
     def keep(self, rows: Tensor) -> None:
         """Drops all streams but those at the given rows, int64 `[kept]`.
 
-        Their rows go on being computed, which costs a GPU less than graphs of another size.
+        Their rows are still computed, which costs a GPU less than graphs of another size.
         """
         self.rows = self.rows[rows.to(self.device)]
         if self.window is not None:
@@ -135,7 +135,7 @@ class CudaSession:
         graph, aside = torch.cuda.CUDAGraph(), torch.cuda.Stream(self.device)
         aside.wait_stream(torch.cuda.current_stream(self.device))
         # Libraries allocate at their first calls on a stream, which a capture forbids: the block first runs there once,
-        # and is undone. Threads that load data may go on allocating meanwhile.
+        # and is undone. Threads that load data may allocate meanwhile.
         with _CAPTURING, torch.cuda.device(self.device):
             with torch.cuda.stream(aside):
                 block()

@@ -1,4 +1,4 @@
-"""English text to normalised words and ARPAbet phones."""
+"""English text to normalized words and ARPAbet phones."""
 
 from lightning_wavenet.text.pronunciation import Lexicon
 from lightning_wavenet.text.symbols import PHONES, VOWELS

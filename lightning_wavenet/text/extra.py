@@ -12,7 +12,7 @@ from lightning_wavenet.errors import RequestError
 def dictionary() -> str:
     """The CMU Pronouncing Dictionary, a line an entry.
 
-    Only the file is read: it has a licence of the BSD kind, the code of the package that carries it the GPL-3.0.
+    Only the file is read: it has a license of the BSD kind, the code of the package that carries it the GPL-3.0.
 
     Raises:
         RequestError: The package is not installed.

@@ -100,7 +100,7 @@ class Lexicon:
     def reads_as_word(self, word: str) -> bool:
         """Whether the dictionary lists the word, as something else than the names of its letters."""
         word = word.lower()
-        return word in self and _bare(self.pronounce(word)) != _bare(self._spelt(word))
+        return word in self and _bare(self.pronounce(word)) != _bare(self._spelled(word))
 
     def _listed(self, word: str) -> tuple[Pronunciation, ...]:
         return tuple(tuple(phones.split()) for phones in self._entries.get(word, ()))
@@ -181,9 +181,9 @@ class Lexicon:
         letters = "".join(letter for letter in word if "a" <= letter <= "z")
         if not letters:
             return ()
-        return (sounds(letters) if set(letters) & set("aeiouy") else self._spelt(letters),)
+        return (sounds(letters) if set(letters) & set("aeiouy") else self._spelled(letters),)
 
-    def _spelt(self, word: str) -> Pronunciation:
+    def _spelled(self, word: str) -> Pronunciation:
         """The names of the letters, one after the other."""
         names = (self._listed(f"{letter}.") or self._listed(letter) for letter in word)
         return tuple(phone for name in names for phone in name[0])

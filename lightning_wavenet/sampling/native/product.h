@@ -121,7 +121,7 @@ struct Matrix {
     Part whole() const { return {0, in, 0, panels()}; }
     Part inputs(int first, int count) const { return {first, count, 0, panels()}; }
 
-    // y = base + W x over a part of the inputs and outputs. Base may be y itself, for a sum that goes on.
+    // y = base + W x over a part of the inputs and outputs. Base may be y itself, for a sum that continues.
     template <class Base>
     void multiply(Rows<const Value> x, Base base, Rows<float> y, int rows, Part part) const {
         const int64_t panel_size = int64_t(PANEL) * in;
