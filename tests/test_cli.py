@@ -11,7 +11,7 @@ import torch
 import wandb
 import yaml
 
-from lightning_wavenet.backbone.gate import _library
+from lightning_wavenet.backbone.fused.gate import _library
 from lightning_wavenet.cli.generate import live_verdict
 from lightning_wavenet.cli.main import VERBS, main
 

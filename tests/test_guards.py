@@ -15,7 +15,7 @@ from nets import build
 
 from datamodules import Audio, AudioFolderDataModule, Crops
 from lightning_wavenet.backbone import WaveNet
-from lightning_wavenet.backbone.gate import _library
+from lightning_wavenet.backbone.fused.gate import _library
 from lightning_wavenet.callbacks.execution import Execution
 from lightning_wavenet.callbacks.guard import Guard
 from lightning_wavenet.errors import RequestError, TrainingError
