@@ -55,6 +55,6 @@ def test_imports_run_down_only():
 
 
 def test_backbone_imports_nothing_of_the_project_but_the_compiler_and_no_lightning():
-    for path in (ROOT / "lightning_wavenet" / "backbone").glob("*.py"):
+    for path in (ROOT / "lightning_wavenet" / "backbone").rglob("*.py"):
         assert {room(name) for name in imports(path)} <= {"lightning_wavenet.backbone", "lightning_wavenet.cpp"}
         assert "lightning" not in path.read_text().replace("lightning_wavenet", "").lower().replace("no lightning", "")

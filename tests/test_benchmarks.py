@@ -39,7 +39,7 @@ def test_the_textbook_form_learns_as_the_backbone_does():
 
 
 def test_a_step_is_counted_in_samples_and_operations():
-    case = next(case for case in cases(crop=400, batch=1, threads=1, device="cpu") if case.form == "matrix")
+    case = next(case for case in cases(crop=400, batch=1, threads=1, device="cpu") if case.form == "fused")
     found = prepare(case)(0.01)
     # Multiply-adds of the layers, each over the steps that it gives, of the skip product and of the head.
     net, steps, expected = WaveNet(), 400, 400 * (1_920 * 256 + 2 * 256 * 256)
@@ -73,7 +73,7 @@ def test_benchmark_train_refuses_what_cannot_be(tmp_path, capsys):
 
 @pytest.mark.slow
 def test_benchmark_train_writes_a_row_a_form(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("lightning_wavenet.benchmarks.training.cases", lambda *arguments: cases(*arguments)[::8])
+    monkeypatch.setattr("lightning_wavenet.benchmarks.training.cases", lambda *arguments: cases(*arguments)[::10])
     file = tmp_path / "new" / "rows.json"
     options = ["--crop", "200", "--threads", "1", "--seconds", "0.1", "--rounds", "2", "--json", str(file)]
     main(["benchmark", "train", *options])

@@ -11,7 +11,7 @@ import torch
 import wandb
 import yaml
 
-from lightning_wavenet.backbone.gate import _library
+from lightning_wavenet.backbone.fused.gate import _library
 from lightning_wavenet.cli.generate import live_verdict
 from lightning_wavenet.cli.main import VERBS, main
 
@@ -354,7 +354,7 @@ def failed(arguments, capsys, code=1) -> str:
 
 
 def test_a_run_whose_loss_explodes_ends_with_the_step_and_the_crops(config, tmp_path, capsys):
-    said = failed(["fit", "--config", str(config), "--run", "run", "--guard.bits", "1"], capsys)
+    said = failed(["fit", "--config", str(config), "--run", "run", "--guard.times", "0.1"], capsys)
     assert "step 1: the loss has exploded to" in said
     assert "diverged/step_0000001" in said
     assert list((tmp_path / "run" / "diverged" / "step_0000001").glob("*.wav"))

@@ -69,7 +69,6 @@ def test_a_task_without_a_wavenet_trains_resumes_and_is_loaded(tones, tmp_path, 
         "test_frame_tasks.NextFrameTask",
         "--model.optimizer.lr=0.05",
         "--ema.decay=0.9",
-        "--guard.bits=1000",
     ]
     fit += ["--data", "AudioFolderDataModule", "--data.root", str(tones), "--data.audio.sample_rate=2000"]
     fit += ["--data.features+=MelSpectrogram", "--data.features.hop=50", "--data.features.window=200"]

@@ -1,4 +1,4 @@
-"""A run that cannot go on says so, and keeps what is needed to see why."""
+"""A run that cannot continue says so, and keeps what is needed to see why."""
 
 from __future__ import annotations
 
@@ -14,13 +14,15 @@ import torch
 from nets import build
 
 from datamodules import Audio, AudioFolderDataModule, Crops
-from lightning_wavenet.backbone import WaveNet
-from lightning_wavenet.backbone.gate import _library
+from lightning_wavenet.backbone import MuLawSoftmax, WaveNet
+from lightning_wavenet.backbone.fused.gate import _library
+from lightning_wavenet.batch import Batch
 from lightning_wavenet.callbacks.execution import Execution
 from lightning_wavenet.callbacks.guard import Guard
 from lightning_wavenet.errors import RequestError, TrainingError
 from lightning_wavenet.sampling import native
-from lightning_wavenet.tasks import UnconditionalWaveNet
+from lightning_wavenet.tasks import RecognitionWaveNet, UnconditionalWaveNet
+from lightning_wavenet.vocabulary import Vocabulary
 
 
 class Sick(UnconditionalWaveNet):
@@ -60,7 +62,11 @@ def fit(tones, folder, task, callbacks, **options):
 
 @pytest.mark.parametrize(
     ("illness", "said"),
-    [(math.nan, "the loss is nan"), (math.inf, "the loss is inf"), (10.0, "exploded to")],
+    [
+        (math.nan, "the loss is NaN, on crops"),
+        (math.inf, "the loss is infinite, on crops"),
+        (10.0, r"the loss has exploded to \d\d\.\d nats, where a uniform guess costs 5\.5, on crops"),
+    ],
 )
 def test_a_sick_loss_ends_training_before_the_step_and_keeps_the_batch(tones, tmp_path, illness, said):
     task = Sick(build)
@@ -100,7 +106,7 @@ def test_of_accumulated_batches_the_sick_one_is_named(tones, tmp_path):
     task.illness = math.nan
     seen = []
     names = pl.callbacks.LambdaCallback(on_train_batch_start=lambda _t, _m, batch, _i: seen.append(batch))
-    with pytest.raises(TrainingError, match="step 1: the loss is nan"):
+    with pytest.raises(TrainingError, match="step 1: the loss is NaN"):
         fit(tones, tmp_path, task, [names, Guard()], accumulate_grad_batches=5)
     (kept,) = torch.load(tmp_path / "diverged" / "step_0000001" / "batches.pt", weights_only=True)
     assert len(seen) == 5
@@ -111,6 +117,71 @@ def test_a_healthy_run_is_left_alone(tones, tmp_path):
     trainer = fit(tones, tmp_path, UnconditionalWaveNet(build), [Guard()], accumulate_grad_batches=2)
     assert trainer.global_step > 3
     assert not (tmp_path / "diverged").exists()
+
+
+def test_a_loss_that_is_no_likelihood_ends_training_only_where_it_is_not_finite(tones, tmp_path):
+    class Unlikely(Sick):
+        uniform_loss = None
+
+    task = Unlikely(build)
+    task.illness = 1e6
+    fit(tones, tmp_path, task, [Guard()])
+    task.illness = math.nan
+    with pytest.raises(TrainingError, match="step 4: the loss is NaN"):
+        fit(tones, tmp_path, task, [Guard()])
+
+
+def test_how_many_times_a_guess_a_loss_may_cost_is_an_option(tones, tmp_path):
+    task = Sick(build)
+    task.illness = 10.0
+    fit(tones, tmp_path, task, [Guard(times=30.0)])
+    with pytest.raises(TrainingError, match=r"step 1: the loss has exploded to \d\.\d nats"):
+        fit(tones, tmp_path, UnconditionalWaveNet(build), [Guard(times=0.5)])
+    with pytest.raises(ValueError, match=r"guard\.times must be positive"):
+        Guard(times=0)
+
+
+@pytest.mark.parametrize("levels", [256, 64])
+def test_a_model_that_guesses_has_the_loss_of_a_uniform_guess(levels):
+    task = UnconditionalWaveNet(lambda: build(distribution=MuLawSoftmax(levels)))
+    task.model = task.build(Vocabulary(700))
+    task.log = lambda *args, **kwargs: None
+    _guess(task.model.backbone.head[-1])
+    wave = torch.rand(2, 80) * 2 - 1
+    loss = task.training_step(Batch(wave, torch.ones(2, 80, dtype=torch.bool), ["a", "b"]), 0)
+    assert task.uniform_loss == pytest.approx(math.log(levels))
+    assert loss.item() == pytest.approx(task.uniform_loss, rel=1e-5)
+
+
+@pytest.mark.parametrize(("frame_weight", "sample_weight"), [(1.0, 1.0), (2.0, 0.5), (1.0, 0.0)])
+def test_a_recognizer_that_guesses_has_the_loss_of_uniform_guesses(frame_weight, sample_weight):
+    task = RecognitionWaveNet(build, frame=7, frame_weight=frame_weight, sample_weight=sample_weight)
+    task.model = task.build(Vocabulary(700, phones=("a", "b", "sil")))
+    task.log = lambda *args, **kwargs: None
+    _guess(task.model.classify)
+    _guess(task.model.backbone.head[-1])
+    length = task.model.history + 70
+    said = torch.tensor([[0, 1]])
+    batch = Batch(
+        torch.rand(1, length) * 2 - 1,
+        torch.arange(length).expand(1, -1) >= task.model.history,
+        ["clip"],
+        phones=torch.zeros(1, length // 7, dtype=torch.long),
+        transcript=said,
+        optional=torch.zeros_like(said, dtype=torch.bool),
+    )
+    assert task.training_step(batch, 0).item() == pytest.approx(task.uniform_loss, rel=1e-5)
+
+
+def test_a_uniform_guess_among_alignments_is_counted_with_its_blank():
+    task = RecognitionWaveNet(build, ctc_weight=2.0, frame_weight=0.0, sample_weight=0.0, blank=True)
+    task.model = task.build(Vocabulary(700, phones=("a", "b", "sil")))
+    assert task.uniform_loss == pytest.approx(2 * math.log(4))
+
+
+def _guess(layer: torch.nn.Linear) -> None:
+    torch.nn.init.zeros_(layer.weight)
+    torch.nn.init.zeros_(layer.bias)
 
 
 def test_what_will_not_fit_into_memory_is_refused_with_what_would(tones, tmp_path, monkeypatch):
@@ -129,7 +200,7 @@ def test_what_will_not_fit_into_memory_is_refused_with_what_would(tones, tmp_pat
 
 MEASURE = """
 import multiprocessing, torch
-from lightning_wavenet.backbone import WaveNet
+from lightning_wavenet.backbone import MuLawSoftmax, WaveNet
 from lightning_wavenet.benchmarks.rounds import forget_peak_memory, peak_memory_mb
 
 

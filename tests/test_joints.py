@@ -86,6 +86,7 @@ def test_without_the_random_state_dropout_would_be_another(tones, tmp_path, monk
             "--data.crops.evaluation_windows=3",
             "data.crops.evaluation_windows is now called data.crops.validation_windows",
         ),
+        ("--guard.bits=24", "guard.bits is not an option any more: say guard.times"),
         ("--model.speakers=3", "the corpus says how many speakers there are: leave it out"),
         ("--model.init_args.backbone.init_args.global_channels=3", "the task says how wide its condition is"),
     ],

@@ -1,8 +1,9 @@
-"""The stack's passes by hand, against autograd over the layers one by one."""
+"""The two paths of the stack, reference and fused, against one another and against convolutions."""
 
 from __future__ import annotations
 
 import copy
+import csv
 import platform
 from pathlib import Path
 
@@ -10,10 +11,12 @@ import pytest
 import torch
 from nets import KINDS, build, textbook_forward
 
-from lightning_wavenet.backbone import WaveNet
-from lightning_wavenet.backbone import gate as gate_module
-from lightning_wavenet.backbone.gate import gate, gate_backward, gate_forward
+from lightning_wavenet.backbone import WaveNet, residual
+from lightning_wavenet.backbone.fused import fused_forward
+from lightning_wavenet.backbone.fused import gate as gate_module
+from lightning_wavenet.backbone.fused.gate import gate_backward, gate_forward
 from lightning_wavenet.benchmarks.training import TextbookWaveNet
+from lightning_wavenet.cli.main import main
 from lightning_wavenet.cpp import compile_for
 
 BATCHES = (1, 3)
@@ -37,12 +40,13 @@ def gradients(net: WaveNet, output: torch.Tensor, *more: torch.Tensor | None) ->
     return [torch.zeros_like(p) if g is None else g for p, g in zip(wanted, found, strict=True)]
 
 
+@pytest.mark.parametrize("path", ["reference", "fused"])
 @pytest.mark.parametrize("recompute", [False, True])
 @pytest.mark.parametrize("batch", BATCHES)
 @pytest.mark.parametrize("kind", KINDS)
-def test_outputs_and_gradients_are_those_of_convolutions_and_autograd(kind, batch, recompute):
+def test_outputs_and_gradients_are_those_of_convolutions_and_autograd(kind, batch, recompute, path):
     net = build(kind).double()
-    net.stack.recompute = recompute
+    net.stack.recompute, net.stack.path = recompute, path
     codes, vector, local = inputs(net, batch)
     conditions = [tensor.requires_grad_() for tensor in (vector, local) if tensor is not None]
     ours = net(codes, vector, local)
@@ -53,20 +57,51 @@ def test_outputs_and_gradients_are_those_of_convolutions_and_autograd(kind, batc
 
 
 @pytest.mark.parametrize("recompute", [False, True])
-def test_the_form_for_compilers_is_the_same(recompute, monkeypatch):
-    for kind in KINDS:
-        net = build(kind).double()
-        codes, vector, local = inputs(net, 2)
-        by_hand = net(codes, vector, local)
-        expected = gradients(net, by_hand)
-        net.stack.recompute = recompute
-        monkeypatch.setattr(net.stack, "forward", net.stack._by_autograd)
-        traced = net(codes, vector, local)
-        found = gradients(net, traced)
-        monkeypatch.undo()
-        torch.testing.assert_close(traced, by_hand, atol=1e-10, rtol=0)
-        for mine, theirs in zip(found, expected, strict=True):
-            torch.testing.assert_close(mine, theirs, atol=1e-9, rtol=1e-9)
+@pytest.mark.parametrize("kind", KINDS)
+def test_both_paths_give_the_same_outputs_and_gradients(kind, recompute, monkeypatch):
+    net = build(kind).double()
+    net.stack.recompute = recompute
+    codes, vector, local = inputs(net, 2)
+    conditions = [tensor.requires_grad_() for tensor in (vector, local) if tensor is not None]
+    found = {}
+    for path in ("fused", "reference"):
+        net.stack.path = path
+        if path == "reference":
+            monkeypatch.setattr(residual, "fused_forward", None)  # So that nothing of it can have been used.
+        output = net(codes, vector, local)
+        found[path] = [output, *gradients(net, output, *conditions)]
+    for reference, fused in zip(found["reference"], found["fused"], strict=True):
+        torch.testing.assert_close(fused, reference, atol=1e-9, rtol=1e-9)
+
+
+def test_compiled_for_a_cpu_each_path_is_what_it_says(monkeypatch):
+    net = build("global and local")
+    ran = []
+
+    def fused(*arguments):
+        ran.append("fused")
+        return fused_forward(*arguments)
+
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    monkeypatch.setattr(residual, "fused_forward", fused)
+    for path in ("reference", "fused"):
+        net.stack.path = path
+        net(*inputs(net, 1))
+    assert ran == ["fused"]
+
+
+@pytest.mark.parametrize("autocast", [False, True])
+def test_the_command_trains_by_either_path_to_the_same_losses(fit, autocast, monkeypatch):
+    losses = {}
+    options = ["--trainer.precision", "bf16-mixed"] if autocast else []
+    for path in ("fused", "reference"):
+        if path == "reference":
+            monkeypatch.setattr(residual, "fused_forward", None)  # So that nothing of it can have been used.
+        main([*fit, "--run", path, "--execution.path", path, "--trainer.max_steps", "6", *options])
+        rows = list(csv.DictReader(next(Path(path).glob("logs/*/metrics.csv")).open()))
+        losses[path] = [float(row["train/bits"]) for row in rows if row["train/bits"]]
+    assert len(losses["fused"]) >= 6
+    assert losses["reference"] == pytest.approx(losses["fused"], abs=3e-2 if autocast else 1e-4)
 
 
 def test_recomputing_keeps_less():
@@ -118,7 +153,8 @@ def test_the_gate_and_its_derivative_are_those_of_float64(half, dtype, tolerance
     both[0, half : half + 4] = torch.tensor([-100.0, 100.0, 0.0, 1e-4])
     upstream, kept = torch.randn(300, half).to(dtype), torch.randn(120, 3 * half).to(dtype)[:, half : 2 * half]
     exact = both.double().requires_grad_()
-    expected = gate(exact)
+    filtered, gated = exact.chunk(2, dim=-1)
+    expected = filtered.tanh() * gated.sigmoid()
     whole = upstream.double()
     whole[-120:] += kept
     (expected_gradient,) = torch.autograd.grad(expected, exact, whole)
@@ -136,7 +172,7 @@ def test_the_gate_and_its_derivative_are_those_of_float64(half, dtype, tolerance
 
 @pytest.mark.usefixtures("built_for")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_what_is_not_a_number_passes_through_the_gate(dtype):
+def test_nan_passes_through_the_gate(dtype):
     both = torch.zeros(2, 64, dtype=dtype)
     both[0, 3] = both[1, 40] = torch.nan
     z = gate_forward(both, both.new_empty(0, 32))
@@ -178,11 +214,14 @@ def test_the_fast_forms_learn_along_the_curve_of_the_textbook_form():
     assert list(compiled.state_dict()) == list(net.state_dict())
     recomputing = copy.deepcopy(net)
     recomputing.stack.recompute = True
+    reference = copy.deepcopy(net)
+    reference.stack.path = "reference"
     expected = curve(TextbookWaveNet(net), net, autocast=False).view(-1, 20).mean(1)
     assert expected[0] - expected[-1] > 2
     forms = {
         "float32": (copy.deepcopy(net), False, 0.02),
         "float32, recomputing": (recomputing, False, 0.02),
+        "float32, reference": (reference, False, 0.02),
         "bfloat16": (copy.deepcopy(net), True, 0.1),
         "bfloat16, compiled": (compiled, True, 0.1),
     }

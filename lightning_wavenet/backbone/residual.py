@@ -3,18 +3,20 @@
 A dilated convolution of k taps is k products of time-shifted views with `[C, G]` matrices, which run faster on CPUs and
 GPUs than `Conv1d` with dilation. Time comes first, `[T, B, C]`, so that a stretch of time is one block of memory. No
 layer pads: each returns only the steps whose taps all lie in its input, so that nothing is computed in vain.
+
+What a layer and the stack compute stands here as equations, left to autograd. `fused` computes the same faster.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from lightning_wavenet.backbone.by_hand import LayerWeights, Plan, skip_sum
-from lightning_wavenet.backbone.gate import gate
+from lightning_wavenet.backbone.fused import fused_forward
 
 
 class ResidualLayer(nn.Module):
@@ -55,6 +57,8 @@ class ResidualLayer(nn.Module):
     def gate(self, taps: Tensor, global_term: Tensor | None, local: Tensor | None) -> Tensor:
         """Equation (2) with its conditional forms: z = tanh(W_f * x + V_f h) x sigmoid(W_g * x + V_g h).
 
+        W_f and W_g are the halves of one matrix, and so are V_f and V_g.
+
         Args:
             taps: The k taps, oldest first, `[..., k C]`.
             global_term: The projected global condition V h, broadcastable to `[..., G]`.
@@ -68,7 +72,8 @@ class ResidualLayer(nn.Module):
             both = both + global_term
         if self.local is not None:
             both = both + self.local(local)
-        return gate(both)
+        filtered, gated = both.chunk(2, dim=-1)
+        return torch.tanh(filtered) * torch.sigmoid(gated)
 
     def forward(self, x: Tensor, global_term: Tensor | None, local: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Gated signal and projection over the steps that have all their taps.
@@ -95,8 +100,10 @@ class ResidualStack(nn.Module):
     projection goes to both the residual and the skip sum.
 
     Attributes:
+        path: "reference" computes the layers as they stand here, by autograd; "fused" by passes written by hand, the
+            same but for rounding. Compiled for a GPU, both are the reference.
         recompute: Whether training keeps only the input of every layer for the backward pass and computes the rest
-            again: less memory for more time, and the same gradients.
+            again (activation checkpointing): less memory for more time, and the same gradients.
 
     Args:
         dilations: Dilation of each layer in samples.
@@ -123,6 +130,7 @@ class ResidualStack(nn.Module):
         bias: bool,
     ) -> None:
         super().__init__()
+        self.path: Literal["reference", "fused"] = "fused"
         self.recompute = False
         self.gate_channels = gate_channels
         self.dilations = tuple(dilations)
@@ -145,6 +153,41 @@ class ResidualStack(nn.Module):
         )
         self.skip = None if shared_projection else nn.Linear(len(dilations) * gate_channels // 2, skip_channels, bias)
 
+    def forward(self, x: Tensor, vector: Tensor | None = None, local: Tensor | None = None) -> Tensor:
+        """Skip sum over the steps that have their whole receptive field.
+
+        Layer l turns x_l into z_l and x_(l + 1) = x_l + P_l z_l + p_l; the sum is S_1 z_1 + ... + S_L z_L + s, or with
+        a shared projection that of all P_l z_l + p_l.
+
+        Args:
+            x: `[T, B, C]`.
+            vector: Global condition `[B, global_channels]`.
+            local: Local condition `[T, B, local_channels]`; step t holds the condition of the sample predicted there.
+
+        Returns:
+            `[T - reach, B, S]`.
+        """
+        # What compilers make of the layers is fastest on GPUs; on CPUs it is no faster than the passes by hand.
+        if self.path == "fused" and (x.device.type == "cpu" or not torch.compiler.is_compiling()):
+            return fused_forward(self, x, vector, local)
+        kind = x.device.type
+        if torch.is_autocast_enabled(kind):
+            # Or the residual sums would stay in float32, and take the time and memory of it.
+            x = x.to(torch.get_autocast_dtype(kind))
+        steps = len(x) - self.reach
+        gated, projected = [], []
+        for layer, term in zip(self.residual_layers(), self.global_terms(vector), strict=True):
+            condition = None if local is None else local[-(len(x) - layer.reach) :]
+            if self.recompute and torch.is_grad_enabled():
+                z, projection = checkpoint(layer, x, term, condition, use_reentrant=False)
+            else:
+                z, projection = layer(x, term, condition)
+            gated.append(z[-steps:])
+            if projection is not None:
+                x = x[layer.reach :] + projection
+                projected.append(projection[-steps:])
+        return self.sum_skips(gated, projected)
+
     @property
     def reach(self) -> int:
         """How many steps the stack looks back."""
@@ -165,82 +208,3 @@ class ResidualStack(nn.Module):
         if self.skip is None:
             return torch.stack(projected).sum(0)
         return self.skip(torch.cat(gated, dim=-1))
-
-    def forward(self, x: Tensor, vector: Tensor | None = None, local: Tensor | None = None) -> Tensor:
-        """Skip sum over the steps that have their whole receptive field.
-
-        Args:
-            x: `[T, B, C]`.
-            vector: Global condition `[B, global_channels]`.
-            local: Local condition `[T, B, local_channels]`; step t holds the condition of the sample predicted there.
-
-        Returns:
-            `[T - reach, B, S]`.
-        """
-        # On CPUs the passes by hand are at least as fast as what the compiler makes of the others.
-        if torch.compiler.is_compiling() and x.device.type != "cpu":
-            return self._by_autograd(x, vector, local)
-        return self._by_hand(x, vector, local)
-
-    def _by_autograd(self, x: Tensor, vector: Tensor | None, local: Tensor | None) -> Tensor:
-        """What a compiler can fuse."""
-        kind = x.device.type
-        if torch.is_autocast_enabled(kind):
-            x = x.to(torch.get_autocast_dtype(kind))
-        steps = len(x) - self.reach
-        gated, projected = [], []
-        for layer, term in zip(self.residual_layers(), self.global_terms(vector), strict=True):
-            condition = None if local is None else local[-(len(x) - layer.reach) :]
-            if self.recompute and torch.is_grad_enabled():
-                z, projection = checkpoint(layer, x, term, condition, use_reentrant=False)
-            else:
-                z, projection = layer(x, term, condition)
-            gated.append(z[-steps:])
-            if projection is not None:
-                x = x[layer.reach :] + projection
-                projected.append(projection[-steps:])
-        return self.sum_skips(gated, projected)
-
-    @torch.compiler.disable  # type: ignore[untyped-decorator]
-    def _by_hand(self, x: Tensor, vector: Tensor | None, local: Tensor | None) -> Tensor:
-        """What runs fastest without one."""
-        layers, kind = self.residual_layers(), x.device.type
-        autocast = torch.is_autocast_enabled(kind)
-        dtype = torch.get_autocast_dtype(kind) if autocast else x.dtype
-
-        def cast(tensor: Tensor | None) -> Tensor | None:
-            return None if tensor is None else tensor.to(dtype)
-
-        def flat(tensor: Tensor) -> Tensor:
-            return tensor.to(dtype).flatten(0, 1)
-
-        last = None if self.skip is not None else layers[-1]
-        weights = [
-            LayerWeights(
-                layer.dilated.weight.to(dtype),
-                cast(layer.dilated.bias),
-                None if layer.local is None else layer.local.weight.to(dtype),
-                # Where the last layer has a projection, it is the skip sum's.
-                None if layer.projection is None or layer is last else layer.projection.weight.to(dtype),
-                None if layer.projection is None or layer is last else cast(layer.projection.bias),
-            )
-            for layer in layers
-        ]
-        steps = len(x) - self.reach
-        plan = Plan(self.dilations, self.kernel_size, x.shape[1], steps, self.recompute, torch.is_grad_enabled())
-        terms = None if self.vector is None or vector is None else self.vector(vector).to(dtype)
-        skip, skip_bias = self._skip_weights()
-        with torch.autocast(kind, enabled=False):
-            total = skip_sum(
-                plan, flat(x), terms, None if local is None else flat(local), skip.to(dtype), cast(skip_bias), weights
-            )
-        return total.unflatten(0, (steps, x.shape[1]))
-
-    def _skip_weights(self) -> tuple[Tensor, Tensor | None]:
-        """The skip product's matrix `[S, layers * G / 2]` and bias; shared projections side by side are one too."""
-        if self.skip is not None:
-            return self.skip.weight, self.skip.bias
-        shared = [layer.projection for layer in self.residual_layers() if layer.projection is not None]
-        biases: list[Tensor] = [projection.bias for projection in shared if projection.bias is not None]
-        weight = torch.cat([projection.weight for projection in shared], dim=1)
-        return weight, torch.stack(biases).sum(0) if biases else None

@@ -24,6 +24,8 @@ from lightning_wavenet.batch import Request
 from lightning_wavenet.benchmarks.rounds import device_name, forget_peak_memory, peak_memory_mb, taking_turns
 from lightning_wavenet.memory import keep_freed_memory, return_freed_memory
 
+Form = Literal["textbook", "reference", "fused", "loader"]
+
 TIMED_STEPS = 3
 """At least so many steps are timed in a turn."""
 WARM_UP_STEPS = 3
@@ -98,7 +100,8 @@ class Case:
     """What is measured: training steps of the paper's net.
 
     Attributes:
-        form: "textbook", "matrix" for the backbone of this project, or "loader" for batches alone, without a step.
+        form: "textbook"; "reference" or "fused" for the backbone of this project and the path that its stack takes; or
+            "loader" for batches alone, without a step.
         precision: "bfloat16" is autocast.
         compiled: Whether by `torch.compile`.
         recompute: Whether the backward pass computes again what would take memory to keep.
@@ -108,7 +111,7 @@ class Case:
         device: "cpu" or "cuda"; in a row what the device calls itself.
     """
 
-    form: Literal["textbook", "matrix", "loader"]
+    form: Form
     precision: Literal["float32", "bfloat16"]
     compiled: bool
     recompute: bool
@@ -147,15 +150,19 @@ class Measurement:
 
 def cases(crop: int, batch: int, threads: int, device: str) -> list[Case]:
     """The textbook form as it is, the backbone in all its forms, and the loader."""
-    settings: list[tuple[Literal["textbook", "matrix", "loader"], Literal["float32", "bfloat16"], bool, bool]] = [
+    # What is compiled for a GPU is the reference, whatever path is asked for.
+    compiled: Form = "fused" if device == "cpu" else "reference"
+    settings: list[tuple[Form, Literal["float32", "bfloat16"], bool, bool]] = [
         ("textbook", "float32", False, False),
         ("textbook", "bfloat16", False, False),
-        ("matrix", "float32", False, False),
-        ("matrix", "float32", False, True),
-        ("matrix", "float32", True, False),
-        ("matrix", "bfloat16", False, False),
-        ("matrix", "bfloat16", False, True),
-        ("matrix", "bfloat16", True, False),
+        ("reference", "float32", False, False),
+        ("reference", "bfloat16", False, False),
+        ("fused", "float32", False, False),
+        ("fused", "float32", False, True),
+        (compiled, "float32", True, False),
+        ("fused", "bfloat16", False, False),
+        ("fused", "bfloat16", False, True),
+        (compiled, "bfloat16", True, False),
         ("loader", "float32", False, False),
     ]
     return [Case(*setting, crop, batch, threads, device) for setting in settings]
@@ -181,12 +188,13 @@ def prepare(case: Case) -> Callable[[float], Measurement]:
     net = WaveNet().to(device)
     codes = torch.randint(0, net.distribution.levels, (case.batch, case.crop + net.receptive_field), device=device)
     targets = codes[:, net.receptive_field :]
-    # Operations are those of the uncompiled matrix form: what the net needs, whatever a form makes of it.
+    # Operations are those of the uncompiled fused form: what the net needs, whatever a form makes of it.
     with FlopCounterMode(display=False, custom_mapping={torch.ops.aten.addmm_: _flops_of_addmm_}) as counter:
         net.distribution.nll(net(codes[:, :-1]), targets).mean().backward()
     net.stack.recompute = case.recompute
     model = TextbookWaveNet(net).to(device) if case.form == "textbook" else net
-    if case.form == "matrix":
+    if case.form in ("reference", "fused"):
+        net.stack.path = case.form
         keep_freed_memory()  # As `wavenet fit` does.
     if case.compiled:
         model.compile(dynamic=False)

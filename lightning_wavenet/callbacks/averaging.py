@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 from pytorch_lightning.callbacks import Callback
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from lightning_wavenet.batch import Batch
 from lightning_wavenet.errors import RequestError
@@ -16,12 +16,12 @@ from lightning_wavenet.errors import RequestError
 class WeightAverage(Callback):
     """Keeps an exponential moving average of the weights, for validation, samples, checkpoints and the trained model.
 
-    The module holds the weights that the optimiser moves while it is trained on a batch, and their average at all other
+    The module holds the weights that the optimizer moves while it is trained on a batch, and their average at all other
     times, so that whatever looks at it between batches sees the average. The average begins as the untrained weights,
-    and after optimiser step n = 1, 2, ... moves by (1 - d) of what it differs by, with
+    and after optimizer step n = 1, 2, ... moves by (1 - d) of what it differs by, with
     d = min(decay, (1 + n) / (10 + n)). Buffers are not averaged.
 
-    A checkpoint has the average as its `state_dict`, and the weights that training goes on from beside it.
+    A checkpoint has the average as its `state_dict`, and the weights that training resumes from beside it.
 
     Args:
         decay: How much of the average a step keeps, such as 0.999; None for no average.
@@ -39,7 +39,7 @@ class WeightAverage(Callback):
         self._training = False
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Begins the average, or goes on with that of the checkpoint.
+        """Begins the average, or resumes that of the checkpoint.
 
         Raises:
             RequestError: The strategy shards the weights.
@@ -57,7 +57,7 @@ class WeightAverage(Callback):
         self._saved = {}
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Goes on from the step that was resumed."""
+        """Counts from the step that was resumed."""
         self._step = trainer.global_step
 
     def on_train_batch_start(
@@ -71,16 +71,16 @@ class WeightAverage(Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
-        """Moves the average, where the optimiser has moved the weights, and gives it to the module."""
+        """Moves the average, where the optimizer has moved the weights, and gives it to the module."""
         if self.decay is not None and trainer.global_step != self._step:
             self._step = trainer.global_step
             decay = min(self.decay, (1 + self._step) / (10 + self._step))
-            torch._foreach_lerp_(self._aside, [weight.data for weight in self._weights], 1 - decay)
+            get_ema_multi_avg_fn(decay)(self._aside, [weight.data for weight in self._weights], self._step)
         self._swap()
         self._training = False
 
     def _swap(self) -> None:
-        # Only the memory that a parameter stands for changes: the optimiser knows the parameter.
+        # Only the memory that a parameter stands for changes: the optimizer knows the parameter.
         for index, weight in enumerate(self._weights):
             self._aside[index], weight.data = weight.data, self._aside[index]
 
@@ -95,7 +95,7 @@ class WeightAverage(Callback):
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Takes the weights that training goes on from; whatever else loads a checkpoint wants the average.
+        """Takes the weights that training resumes from; whatever else loads a checkpoint wants the average.
 
         Raises:
             RequestError: Either the checkpoint or this run has an average, and the other none.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
@@ -20,13 +22,19 @@ class Execution(Callback):
 
     Args:
         compile: Compile the backbone by `torch.compile`: the first steps take a minute, the others less time.
-        recompute: Keep only every layer's input for the backward pass and compute the rest again: about half the
-            memory, for more time.
+        recompute: Keep only every layer's input for the backward pass and compute the rest again (activation
+            checkpointing): about half the memory, for more time.
+        path: How the residual layers are computed, with the same results but for rounding: "reference", the layers as
+            equations, by autograd; "fused", forward and backward pass written by hand, faster and with less memory on
+            CPUs. Compiled for a GPU, both are the reference.
     """
 
-    def __init__(self, compile: bool = False, recompute: bool = False) -> None:
+    def __init__(
+        self, compile: bool = False, recompute: bool = False, path: Literal["reference", "fused"] = "fused"
+    ) -> None:
         self.compile = compile
         self.recompute = recompute
+        self.path: Literal["reference", "fused"] = path
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Prepares the backbone.
@@ -40,6 +48,7 @@ class Execution(Callback):
         if pl_module.device.type == "cpu":
             keep_freed_memory()
         backbone.stack.recompute = self.recompute
+        backbone.stack.path = self.path
         corpus = getattr(trainer, "datamodule", None)
         if self.compile:
             if isinstance(corpus, AudioDataModule) and corpus.samples is None:

@@ -1,4 +1,4 @@
-"""Ends a run whose loss is no number or has exploded, before it does any harm."""
+"""Ends a run whose loss is NaN or has exploded, before it does any harm."""
 
 from __future__ import annotations
 
@@ -22,19 +22,20 @@ from lightning_wavenet.tasks import BaseTask
 class Guard(Callback):
     """Ends training at a step whose loss or gradients are not finite, or whose loss has exploded.
 
-    That is before the optimiser takes the step, so that neither the weights nor a checkpoint are spoilt. The batch is
+    That is before the optimizer takes the step, so that neither the weights nor a checkpoint are spoilt. The batch is
     kept in `diverged/step_NNNNNNN/` of the run folder, as `batches.pt` and as wavs.
 
     Args:
-        bits: Loss of a batch (bits) above which training has exploded; guessing among 256 codes costs 8.
+        times: A loss above so many times what a uniform guess costs (`BaseTask.uniform_loss`) has exploded; of a task
+            that names no such cost, only a loss or gradients that are NaN or infinite end the run.
     """
 
-    def __init__(self, bits: float = 24.0) -> None:
-        if bits <= 0:
-            raise ValueError(f"guard.bits must be positive, got {bits}")
-        self.bits = bits
+    def __init__(self, times: float = 3.0) -> None:
+        if times <= 0:
+            raise ValueError(f"guard.times must be positive, got {times}")
+        self.times = times
         self._batches: list[Batch] = []
-        """Since the last step of the optimiser."""
+        """Since the last step of the optimizer."""
         self._losses: list[Tensor] = []
 
     def on_train_batch_start(
@@ -55,13 +56,15 @@ class Guard(Callback):
         Raises:
             TrainingError: Something is wrong with them.
         """
-        batches, losses = self._batches, torch.stack(self._losses).div(math.log(2)).tolist()
+        batches, losses = self._batches, torch.stack(self._losses).tolist()
         self._batches, self._losses = [], []
-        for batch, bits in zip(batches, losses, strict=True):
-            if not math.isfinite(bits):
-                self._end(trainer, pl_module, [batch], f"the loss is {bits}")
-            if bits > self.bits:
-                self._end(trainer, pl_module, [batch], f"the loss has exploded to {bits:.1f} bits")
+        guess = pl_module.uniform_loss if isinstance(pl_module, BaseTask) else None
+        for batch, loss in zip(batches, losses, strict=True):
+            if not math.isfinite(loss):
+                self._end(trainer, pl_module, [batch], f"the loss is {'NaN' if math.isnan(loss) else 'infinite'}")
+            if guess is not None and loss > self.times * guess:
+                said = f"the loss has exploded to {loss:.1f} nats, where a uniform guess costs {guess:.1f}"
+                self._end(trainer, pl_module, [batch], said)
         # Where losses are scaled for float16, gradients do overflow, and the scaler leaves those steps out.
         gradients = [p.grad for p in pl_module.parameters() if p.grad is not None]
         if trainer.precision != "16-mixed" and not torch.nn.utils.get_total_norm(gradients).isfinite():

@@ -81,7 +81,8 @@ def train(
 ) -> None:
     """Trains the paper's net for a few steps in several forms, against the plain textbook form.
 
-    A step is forward, backward and Adam. How fast batches can be loaded is measured too.
+    "reference" and "fused" are the values of `--execution.path`. A step is forward, backward and Adam. How
+    fast batches can be loaded is measured too.
 
     Args:
         crop: Samples of a crop that count in the loss.

@@ -15,6 +15,7 @@ RENAMED = {
 GONE = {
     "model.speakers": "the corpus says how many speakers there are: leave it out",
     "model.phones": "the corpus says how many phones there are: leave it out",
+    "guard.bits": "say guard.times, how often the cost of a uniform guess a loss may be: 24 bits of 256 codes are 3",
     "model.backbone.global_channels": "the task says how wide its condition is: leave it out (model.embedding sets the "
     "width of an embedding)",
 }

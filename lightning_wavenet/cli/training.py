@@ -94,14 +94,18 @@ class WaveNetCLI(LightningCLI):
         else:
             self.experiment = folder.parent.name if folder.parent.parent.name == "runs" else folder.name
         super().parse_arguments(parser, args)
+        config = self.config[self.config.subcommand]
+        # Lightning would take options from a checkpoint that it finds next; `before_instantiate_classes` puts it back.
+        self._asked, config.ckpt_path = config.ckpt_path, None
 
-    def _parse_ckpt_path(self) -> None:
-        """Settles which checkpoint to go on from, if any. Unlike Lightning, takes no options from it."""
+    def before_instantiate_classes(self) -> None:
+        """Settles which checkpoint to resume from, if any."""
         verb: str = self.config.subcommand
         config = self.config[verb]
+        config.ckpt_path = self._asked
         if config.resume:
             if verb != "fit" or config.run is None:
-                raise RequestError("--resume goes on training in a run folder: wavenet fit --run DIR --resume")
+                raise RequestError("--resume resumes training in a run folder: wavenet fit --run DIR --resume")
             config.ckpt_path = last_of(config.run) or config.ckpt_path
         if config.ckpt_path is None:
             if verb != "fit":
@@ -111,7 +115,7 @@ class WaveNetCLI(LightningCLI):
         else:
             asked, config.ckpt_path = config.ckpt_path, whole(config.ckpt_path)
             if config.ckpt_path != asked:
-                rank_zero_only(print)(f"{asked} is missing or damaged: going on from {config.ckpt_path}", flush=True)
+                rank_zero_only(print)(f"{asked} is missing or damaged: resuming from {config.ckpt_path}", flush=True)
 
     def instantiate_classes(self) -> None:
         """Builds corpus, task and trainer; what their constructors refuse is the user's to mend."""
@@ -178,12 +182,12 @@ class WaveNetCLI(LightningCLI):
             raise
 
     def _tell(self, stopped: Stopped) -> None:
-        """Says how a run that was stopped goes on, or sees to it where that is for the scheduler to do."""
+        """Says how to resume a run that was stopped, or sees to it where that is for the scheduler to do."""
         step = self.trainer.global_step
         last = self.run_folder.path / "checkpoints" / LAST
         further = f"at step {step:,}; resume with --ckpt_path {last}" if step else "before the first step"
         print(f"stopped by {stopped.signal.name} {further}", flush=True)
-        # Without --resume, the same command would not go on but begin anew.
+        # Without --resume, the same command would not resume but begin anew.
         if stopped.signal == signal.SIGUSR1 and self.config[self.subcommand].resume:
             slurm.requeue()
 

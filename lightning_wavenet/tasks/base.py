@@ -101,6 +101,14 @@ class BaseTask(pl.LightningModule, ABC):
         """What is asked of the corpus."""
         return self.model.request
 
+    @property
+    def uniform_loss(self) -> float | None:
+        """What the loss of a step would be if the model held everything for equally likely (nats).
+
+        None: the loss is no likelihood.
+        """
+        return None
+
     # Model and corpus
 
     def setup(self, stage: str) -> None:

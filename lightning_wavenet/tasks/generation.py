@@ -45,6 +45,11 @@ class GenerationTask(BaseTask):
         rate = self.model.vocabulary.sample_rate
         return f"bits per sample ({self.model.backbone.distribution.codec}, {rate:,} Hz)"
 
+    @property
+    def uniform_loss(self) -> float:
+        """Of a guess among all codes (nats)."""
+        return math.log(self.model.backbone.distribution.levels)
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Mean nats over the samples that count."""
         nats, mask = self.model.nats(batch)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -160,6 +161,12 @@ class RecognitionWaveNet(BaseTask):
         return f"phone error rate in % ({len(self.model.scored_names())} phones)"
 
     # Training and evaluation
+
+    @property
+    def uniform_loss(self) -> float:
+        """Of guesses among all classes in every frame, and among all codes (nats), with the weights of the losses."""
+        classes, levels = len(self.model.prior), self.model.backbone.distribution.levels
+        return (self.frame_weight + self.ctc_weight) * math.log(classes) + self.sample_weight * math.log(levels)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The weighted sum of the losses."""

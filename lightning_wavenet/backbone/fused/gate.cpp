@@ -26,7 +26,7 @@ inline void write(float* to, Floats v) { store(to, v); }
 inline void write(BFloat16* to, Floats v) { store(to, bits<HalfWords>(_mm512_cvtneps_pbh(bits<__m512>(v)))); }
 #else
 inline void write(BFloat16* to, Floats v) {
-    // To the nearest, ties to even; what is not a number must not be rounded to infinity.
+    // To the nearest, ties to even; NaN must not be rounded to infinity.
     const Words w = bits<Words>(v);
     const Words rounded = w + (0x7fffu + ((w >> 16) & 1u));
     store(to, __builtin_convertvector((v == v ? rounded : w | 0x400000u) >> 16, HalfWords));
@@ -54,7 +54,7 @@ inline Gate evaluate(Floats f, Floats g) {
     const Floats a = exponential_for(kind, clamp(f * -2.0f, -80.0f, 40.0f));
     const Floats b = exponential_for(kind, clamp(-g, -80.0f, 40.0f));
     const Floats inverse = 1.0f / ((1.0f + a) * (1.0f + b));
-    // What is not a number stays so: a net that has blown up must be seen to have.
+    // NaN stays NaN: a net that has blown up must be seen to have.
     return {f == f ? (1.0f - a) * (1.0f + b) * inverse : f, g == g ? (1.0f + a) * inverse : g};
 }
 

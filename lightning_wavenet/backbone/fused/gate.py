@@ -21,17 +21,11 @@ from lightning_wavenet.cpp import NATIVE, compile_for
 _SUFFIXES = {torch.float32: "float32", torch.bfloat16: "bfloat16"}
 
 
-def gate(both: Tensor) -> Tensor:
-    """Filter and gate side by side `[..., G]` to z `[..., G / 2]`; differentiable."""
-    filtered, gated = both.chunk(2, dim=-1)
-    return torch.tanh(filtered) * torch.sigmoid(gated)
-
-
 def gate_forward(both: Tensor, copy: Tensor) -> Tensor:
-    """As `gate`, outside of autograd.
+    """The gate, outside of autograd.
 
     Args:
-        both: `[N, G]`.
+        both: Filter and gate side by side, `[N, G]`.
         copy: Takes the last rows of z once more, `[kept, G / 2]`; its rows may lie apart.
 
     Returns:
@@ -39,7 +33,8 @@ def gate_forward(both: Tensor, copy: Tensor) -> Tensor:
     """
     library = _library_for(both, copy)
     if library is None:
-        z = gate(both)
+        filtered, gated = both.chunk(2, dim=-1)
+        z = torch.tanh(filtered) * torch.sigmoid(gated)
         copy.copy_(z[len(z) - len(copy) :])
         return z
     z = both.new_empty(both.shape[0], both.shape[1] // 2)
@@ -111,5 +106,5 @@ def _library() -> _Library | None:
             return _Library(path)
     except OSError as error:
         path = str(error)
-    logging.getLogger("lightning_wavenet").warning("training goes on without the gate in C++: %s", path)
+    logging.getLogger("lightning_wavenet").warning("training without the gate in C++, which is slower: %s", path)
     return None

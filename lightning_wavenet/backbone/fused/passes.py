@@ -1,4 +1,4 @@
-"""The residual stack's forward and backward pass written by hand, for training without `torch.compile`.
+"""The residual stack's forward and backward pass over flat tensors.
 
 Autograd would keep every tap, tanh and sigmoid, fill the gradient of every slice with zeros and add them up. Here a
 layer keeps its input and its gate's, products add to what is there, and the gate is one pass over memory. All tensors
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from lightning_wavenet.backbone.gate import gate_backward, gate_forward
+from lightning_wavenet.backbone.fused.gate import gate_backward, gate_forward
 
 
 class Plan(NamedTuple):
