@@ -91,12 +91,12 @@ def teacher_forced(net: WaveNet, stream: Stream, codes: Tensor) -> Tensor:
         history = torch.cat([history, net.distribution.encode(stream.prime)])
     whole = torch.cat([history, codes])[:-1]
     dtype = next(net.parameters()).dtype
-    vector = None if stream.vector is None else stream.vector.to(dtype).unsqueeze(0)
+    global_condition = None if stream.global_condition is None else stream.global_condition.to(dtype).unsqueeze(0)
     local = None
     if stream.frames is not None:
         frames = UpsampledFrames(net.upsampling, [stream.frames.to(dtype)], [0])
         local = at_samples(*frames.rows(1 - field, prime + len(codes)))
-    return net(whole.unsqueeze(0), vector, local)[0, prime:]
+    return net(whole.unsqueeze(0), global_condition, local)[0, prime:]
 
 
 def same_codes(net: WaveNet, stream: Stream, clip: Tensor, right: Tensor) -> bool:
@@ -125,7 +125,7 @@ def generate_naively(net: WaveNet, stream: Stream) -> Tensor:
     return codes
 
 
-def textbook_forward(net: WaveNet, codes: Tensor, vector: Tensor | None, local: Tensor | None) -> Tensor:
+def textbook_forward(net: WaveNet, codes: Tensor, global_condition: Tensor | None, local: Tensor | None) -> Tensor:
     """The same net in channels-first form: `conv1d` with dilation, skips summed layer by layer."""
 
     def conv(signal: Tensor, weight: Tensor, bias: Tensor | None, dilation: int = 1) -> Tensor:
@@ -144,9 +144,9 @@ def textbook_forward(net: WaveNet, codes: Tensor, vector: Tensor | None, local: 
     skips = 0
     for index, layer in enumerate(net.stack.residual_layers()):
         both = conv(x, layer.dilated.weight, layer.dilated.bias, layer.dilation)
-        if vector is not None:
+        if global_condition is not None:
             rows = slice(index * net.gate_channels, (index + 1) * net.gate_channels)
-            both = both + (vector @ net.stack.vector.weight[rows].T).unsqueeze(-1)
+            both = both + (global_condition @ net.stack.global_projection.weight[rows].T).unsqueeze(-1)
         if local is not None:
             both = both + conv(local[:, -both.shape[2] :].transpose(1, 2), layer.local.weight, None)
         z = torch.tanh(both[:, :half]) * torch.sigmoid(both[:, half:])

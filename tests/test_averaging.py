@@ -106,7 +106,7 @@ def test_validation_samples_and_loaded_checkpoints_are_the_average(fit, capsys):
     def generated(weights: dict[str, torch.Tensor]) -> list[np.ndarray]:
         model = lw.load("run/checkpoints/last.ckpt", "cpu")
         model.load_state_dict({name.removeprefix("model."): weight for name, weight in weights.items()})
-        streams = [lw.Stream(200, row, vector=voice) for row, voice in enumerate(torch.eye(3))]
+        streams = [lw.Stream(200, row, global_condition=voice) for row, voice in enumerate(torch.eye(3))]
         return [clip.numpy() for clip in lw.Sampler(model.backbone).generate(streams)]
 
     last = torch.load("run/checkpoints/last.ckpt", weights_only=True)

@@ -62,9 +62,11 @@ def _on_a_path(net: WaveNet, delay: int) -> bool:
 def test_forward_is_that_of_dilated_convolutions(kind):
     net = build(kind).double()
     codes = torch.randint(0, 256, (3, net.receptive_field + 40))
-    vector = torch.randn(3, net.global_channels).double() if net.global_channels else None
+    global_condition = torch.randn(3, net.global_channels).double() if net.global_channels else None
     local = torch.randn(3, codes.shape[1], net.upsampling.channels).double() if net.upsampling else None
-    torch.testing.assert_close(net(codes, vector, local), textbook_forward(net, codes, vector, local))
+    torch.testing.assert_close(
+        net(codes, global_condition, local), textbook_forward(net, codes, global_condition, local)
+    )
 
 
 def test_every_parameter_gets_a_gradient():
@@ -140,13 +142,13 @@ def test_impulse_in_a_frame_changes_likelihoods_from_its_own_samples_on(kind):
     samples = 8 * hop
     assert samples > field + 2 * hop
     waveform = torch.rand(1, samples).double() - 0.5
-    vector = torch.randn(1, net.global_channels).double() if net.global_channels else None
+    global_condition = torch.randn(1, net.global_channels).double() if net.global_channels else None
     frames = torch.randn(1, 3, before + 8).double()
-    base = net.nll(waveform, Conditions(vector, frames))
+    base = net.nll(waveform, Conditions(global_condition, frames))
     for frame in range(-(-field // hop), 8):
         changed = frames.clone()
         changed[:, :, before + frame] += 1
-        differs = (net.nll(waveform, Conditions(vector, changed)) != base)[0].nonzero().flatten()
+        differs = (net.nll(waveform, Conditions(global_condition, changed)) != base)[0].nonzero().flatten()
         assert differs[0].item() + field == frame * hop
 
 
@@ -155,11 +157,11 @@ def test_a_window_has_the_likelihood_that_it_has_within_its_clip(kind):
     net = build(kind).double()
     hop, before = net.upsampling.hop, net.upsampling.context_frames
     waveform = torch.rand(1, 8 * hop).double() - 0.5
-    vector = torch.randn(1, net.global_channels).double() if net.global_channels else None
+    global_condition = torch.randn(1, net.global_channels).double() if net.global_channels else None
     frames = torch.randn(1, 3, before + 8).double()
-    whole = net.nll(waveform, Conditions(vector, frames))
+    whole = net.nll(waveform, Conditions(global_condition, frames))
     for first in range(1, 5):
-        window = net.nll(waveform[:, first * hop :], Conditions(vector, frames[:, :, first:]))
+        window = net.nll(waveform[:, first * hop :], Conditions(global_condition, frames[:, :, first:]))
         torch.testing.assert_close(window, whole[:, first * hop :])
 
 

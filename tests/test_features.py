@@ -84,14 +84,14 @@ def test_a_window_has_the_likelihood_that_it_has_within_its_clip(kind):
     length = 20 * hop
     clip = torch.rand(1, length, generator=generator, dtype=torch.float64) - 0.5
     frames = torch.randn(1, 3, 20, generator=generator, dtype=torch.float64)
-    vector = torch.randn(1, net.global_channels, dtype=torch.float64) if net.global_channels else None
+    global_condition = torch.randn(1, net.global_channels, dtype=torch.float64) if net.global_channels else None
 
     def nll(start: int, stop: int) -> torch.Tensor:
         """Of samples start to stop - 1, from the history in front of them; before the clip all is zero."""
         waveform = F.pad(clip, (history, 0))[:, start : history + stop]
         before = history // hop + left
         seen = F.pad(frames, (before, 0))[..., start // hop : before + -(-stop // hop)]
-        return net.nll(waveform, Conditions(vector, seen))[:, history - field :]
+        return net.nll(waveform, Conditions(global_condition, seen))[:, history - field :]
 
     whole = nll(0, length)
     for start in range(0, length, 3 * hop):

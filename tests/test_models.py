@@ -49,7 +49,10 @@ def test_a_voice_by_name_is_its_column():
     assert [clip.description.conditions for clip in (one, other)] == [{"speaker": "bob"}, {"speaker": "ann"}]
     assert [clip.description.seed for clip in (one, other)] == [0, 1]
     by_hand = lw.Sampler(net.backbone).generate(
-        [lw.Stream(80, seed, vector=vector) for seed, vector in enumerate(torch.eye(2).flip(0))]
+        [
+            lw.Stream(80, seed, global_condition=global_condition)
+            for seed, global_condition in enumerate(torch.eye(2).flip(0))
+        ]
     )
     assert torch.equal(one.waveform, by_hand[0])
     assert torch.equal(other.waveform, by_hand[1])
@@ -153,4 +156,4 @@ def test_streams_have_a_length_and_a_seed_each():
     batch = Batch(torch.zeros(2, 30), torch.ones(2, 30, dtype=torch.bool), ["a", "b"], torch.tensor([1, 0]))
     streams = model().streams(batch, [5, 9], [3, 8], prime_samples=4)
     assert [(one.samples, one.seed, one.prime_samples) for one in streams] == [(5, 3, 4), (9, 8, 4)]
-    assert np.array_equal(streams[0].vector, [0, 1])
+    assert np.array_equal(streams[0].global_condition, [0, 1])

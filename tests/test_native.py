@@ -98,8 +98,8 @@ def session_for(net: WaveNet, stream: Stream, precision: str, library=None) -> n
     """A session of one stream without a prime."""
     history = torch.full((1, net.history), net.distribution.silence)
     local = net.begin_local_condition(history, [stream.frames], [0])
-    vector = None if stream.vector is None else stream.vector.unsqueeze(0)
-    start = Start(net, history, net.distribution.sampling(), vector, local)
+    global_condition = None if stream.global_condition is None else stream.global_condition.unsqueeze(0)
+    start = Start(net, history, net.distribution.sampling(), global_condition, local)
     return native.NativeSession(start, library or native.load(), precision, threads=1)
 
 

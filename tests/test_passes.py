@@ -26,10 +26,10 @@ def inputs(net: WaveNet, batch: int, steps: int = 37) -> tuple[torch.Tensor, tor
     dtype = next(net.parameters()).dtype
     length = net.receptive_field + steps - 1
     codes = torch.randint(0, 256, (batch, length))
-    vector = torch.randn(batch, net.global_channels, dtype=dtype) if net.global_channels else None
+    global_condition = torch.randn(batch, net.global_channels, dtype=dtype) if net.global_channels else None
     channels = None if net.upsampling is None else net.upsampling.channels
     local = None if channels is None else torch.randn(batch, length, channels, dtype=dtype)
-    return codes, vector, local
+    return codes, global_condition, local
 
 
 def gradients(net: WaveNet, output: torch.Tensor, *more: torch.Tensor | None) -> list[torch.Tensor]:
@@ -47,10 +47,10 @@ def gradients(net: WaveNet, output: torch.Tensor, *more: torch.Tensor | None) ->
 def test_outputs_and_gradients_are_those_of_convolutions_and_autograd(kind, batch, recompute, path):
     net = build(kind).double()
     net.stack.recompute, net.stack.path = recompute, path
-    codes, vector, local = inputs(net, batch)
-    conditions = [tensor.requires_grad_() for tensor in (vector, local) if tensor is not None]
-    ours = net(codes, vector, local)
-    expected = textbook_forward(net, codes, vector, local)
+    codes, global_condition, local = inputs(net, batch)
+    conditions = [tensor.requires_grad_() for tensor in (global_condition, local) if tensor is not None]
+    ours = net(codes, global_condition, local)
+    expected = textbook_forward(net, codes, global_condition, local)
     torch.testing.assert_close(ours, expected, atol=1e-10, rtol=0)
     for mine, theirs in zip(gradients(net, ours, *conditions), gradients(net, expected, *conditions), strict=True):
         torch.testing.assert_close(mine, theirs, atol=1e-9, rtol=1e-9)
@@ -61,14 +61,14 @@ def test_outputs_and_gradients_are_those_of_convolutions_and_autograd(kind, batc
 def test_both_paths_give_the_same_outputs_and_gradients(kind, recompute, monkeypatch):
     net = build(kind).double()
     net.stack.recompute = recompute
-    codes, vector, local = inputs(net, 2)
-    conditions = [tensor.requires_grad_() for tensor in (vector, local) if tensor is not None]
+    codes, global_condition, local = inputs(net, 2)
+    conditions = [tensor.requires_grad_() for tensor in (global_condition, local) if tensor is not None]
     found = {}
     for path in ("fused", "reference"):
         net.stack.path = path
         if path == "reference":
             monkeypatch.setattr(residual, "fused_forward", None)  # So that nothing of it can have been used.
-        output = net(codes, vector, local)
+        output = net(codes, global_condition, local)
         found[path] = [output, *gradients(net, output, *conditions)]
     for reference, fused in zip(found["reference"], found["fused"], strict=True):
         torch.testing.assert_close(fused, reference, atol=1e-9, rtol=1e-9)

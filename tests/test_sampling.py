@@ -40,11 +40,11 @@ def test_cached_logits_are_those_of_the_whole_forward_pass(kind):
     stream = stream_for(net, samples=80, seed=1, prime=33)
     codes = torch.randint(0, 256, (80,))
     history = torch.cat([torch.full((net.history,), 128), encoded(net, stream.prime)])[-net.history :].unsqueeze(0)
-    vector = None if stream.vector is None else stream.vector.unsqueeze(0)
+    global_condition = None if stream.global_condition is None else stream.global_condition.unsqueeze(0)
     prime = stream.prime_samples
     conditions = net.begin_local_condition(history, [stream.frames], [prime])
     with torch.inference_mode():
-        session = EagerSession(Start(net, history, net.distribution.sampling(), vector, conditions))
+        session = EagerSession(Start(net, history, net.distribution.sampling(), global_condition, conditions))
         logits = []
         for step in range(80):
             logits.append(

@@ -120,12 +120,14 @@ def test_untrained_bits_are_eight():
 
 def test_one_hot_speaker_is_its_column_of_the_projection():
     model = speaker_model()
-    vector = model.condition(batch_of([5, 5], 0, speakers=(2, 0))).vector
-    assert vector.tolist() == [[0, 0, 1], [1, 0, 0]]
-    terms = model.backbone.stack.global_terms(vector)
+    global_condition = model.condition(batch_of([5, 5], 0, speakers=(2, 0))).global_condition
+    assert global_condition.tolist() == [[0, 0, 1], [1, 0, 0]]
+    terms = model.backbone.stack.global_terms(global_condition)
     width = model.backbone.gate_channels
     for layer, term in enumerate(terms):
-        torch.testing.assert_close(term, model.backbone.stack.vector.weight[layer * width :][:width, [2, 0]].T)
+        torch.testing.assert_close(
+            term, model.backbone.stack.global_projection.weight[layer * width :][:width, [2, 0]].T
+        )
 
 
 def test_the_corpus_decides_how_wide_the_condition_is():

@@ -36,7 +36,7 @@ def test_speakers_keep_their_weights_by_name_and_new_ones_begin_anew(tmp_path, e
     new = speakers("bob", "eve", "ann", "fay", embedding=embedding, seed=2)
     before = {name: value.clone() for name, value in new.state_dict().items()}
     told = take_weights(new, kept(old, tmp_path / "old.ckpt"))
-    table = "voices.weight" if embedding else "backbone.stack.vector.weight"
+    table = "voices.weight" if embedding else "backbone.stack.global_projection.weight"
     after, theirs = new.state_dict(), old.state_dict()
     entries = (lambda state, at: state[table][at]) if embedding else (lambda state, at: state[table][:, at])
     assert torch.equal(entries(after, 0), entries(theirs, 1))
@@ -56,7 +56,7 @@ def test_another_task_or_width_takes_what_fits_and_says_what_is_new(tmp_path):
     plain = UnconditionalModel(build(seed=1), Vocabulary(8_000))
     model = speakers("ann", "bob", seed=2)
     told = take_weights(model, kept(plain, tmp_path / "plain.ckpt"))
-    assert "new: 1 (backbone.stack.vector.weight)" in told
+    assert "new: 1 (backbone.stack.global_projection.weight)" in told
     assert torch.equal(model.backbone.head[1].weight, plain.backbone.head[1].weight)
     wide = UnconditionalModel(build(seed=2, head_channels=11), Vocabulary(8_000))
     told = take_weights(wide, tmp_path / "plain.ckpt")
@@ -79,7 +79,7 @@ def test_columns_of_speakers_are_not_taken_for_those_of_an_embedding(tmp_path):
     """Though there are as many."""
     names = ("a", "b", "c", "d", "e")
     told = take_weights(speakers(*names, embedding=True), kept(speakers(*names, seed=1), tmp_path / "old.ckpt"))
-    assert "backbone.stack.vector.weight" in told.partition("new: ")[2]
+    assert "backbone.stack.global_projection.weight" in told.partition("new: ")[2]
 
 
 def test_weights_none_of_which_fit_are_refused(tmp_path):

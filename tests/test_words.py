@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 
 BANNED = {
     # American spelling.
-    r"(recogni|normali|standardi|optimi|initiali|summari|minimi|maximi|quanti|vectori|reali)s(e|ed|es|er|ers|ing|ation)": "z",
+    r"(recogni|normali|standardi|optimi|initiali|summari|minimi|maximi|quanti)s(e|ed|es|er|ers|ing|ation)": "z",
     r"(neighb|behavi|col|fav)our\w*": "-or",
     r"centred?|centring": "center",
     r"grey|learnt|spelt|spoilt|burnt|licence|catalogue|artefacts?|judgement|analys(e|es|ed|ing)": "American spelling",
@@ -24,7 +24,6 @@ BANNED = {
     r"why not": "reason",
     r"go(es)? on|going on|went on": "resume or continue",
     r"no numbers?|not (a )?numbers?": "NaN",
-    r"by hand": "fused, or hand-written",
 }
 """Pattern of whole words, and what to say instead."""
 

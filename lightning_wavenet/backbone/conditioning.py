@@ -13,7 +13,7 @@ from torch.nn import functional as F
 class Conditions(NamedTuple):
     """Everything outside the waveform that the prediction depends on; None where a model has no such input."""
 
-    vector: Tensor | None = None
+    global_condition: Tensor | None = None
     """Global condition `[B, G]`: one vector a clip, such as a one-hot speaker."""
     frames: Tensor | None = None
     """Local condition `[B, F, N]`; where its frames begin is for the one who takes it to say."""

@@ -100,7 +100,7 @@ class ResidualStack(nn.Module):
     projection goes to both the residual and the skip sum.
 
     Attributes:
-        path: "reference" computes the layers as they stand here, by autograd; "fused" by passes written by hand, the
+        path: "reference" computes the layers as they stand here, by autograd; "fused" by hand-written passes, the
             same but for rounding. Compiled for a GPU, both are the reference.
         recompute: Whether training keeps only the input of every layer for the backward pass and computes the rest
             again (activation checkpointing): less memory for more time, and the same gradients.
@@ -148,12 +148,12 @@ class ResidualStack(nn.Module):
             )
             for index, dilation in enumerate(dilations)
         )
-        self.vector = (
+        self.global_projection = (
             nn.Linear(global_channels, len(dilations) * gate_channels, bias=False) if global_channels else None
         )
         self.skip = None if shared_projection else nn.Linear(len(dilations) * gate_channels // 2, skip_channels, bias)
 
-    def forward(self, x: Tensor, vector: Tensor | None = None, local: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, global_condition: Tensor | None = None, local: Tensor | None = None) -> Tensor:
         """Skip sum over the steps that have their whole receptive field.
 
         Layer l turns x_l into z_l and x_(l + 1) = x_l + P_l z_l + p_l; the sum is S_1 z_1 + ... + S_L z_L + s, or with
@@ -161,22 +161,22 @@ class ResidualStack(nn.Module):
 
         Args:
             x: `[T, B, C]`.
-            vector: Global condition `[B, global_channels]`.
+            global_condition: `[B, global_channels]`.
             local: Local condition `[T, B, local_channels]`; step t holds the condition of the sample predicted there.
 
         Returns:
             `[T - reach, B, S]`.
         """
-        # What compilers make of the layers is fastest on GPUs; on CPUs it is no faster than the passes by hand.
+        # What compilers make of the layers is fastest on GPUs; on CPUs it is no faster than the fused ones.
         if self.path == "fused" and (x.device.type == "cpu" or not torch.compiler.is_compiling()):
-            return fused_forward(self, x, vector, local)
+            return fused_forward(self, x, global_condition, local)
         kind = x.device.type
         if torch.is_autocast_enabled(kind):
             # Or the residual sums would stay in float32, and take the time and memory of it.
             x = x.to(torch.get_autocast_dtype(kind))
         steps = len(x) - self.reach
         gated, projected = [], []
-        for layer, term in zip(self.residual_layers(), self.global_terms(vector), strict=True):
+        for layer, term in zip(self.residual_layers(), self.global_terms(global_condition), strict=True):
             condition = None if local is None else local[-(len(x) - layer.reach) :]
             if self.recompute and torch.is_grad_enabled():
                 z, projection = checkpoint(layer, x, term, condition, use_reentrant=False)
@@ -197,11 +197,11 @@ class ResidualStack(nn.Module):
         """The layers, as what they are."""
         return [layer for layer in self.layers if isinstance(layer, ResidualLayer)]
 
-    def global_terms(self, vector: Tensor | None) -> list[Tensor | None]:
+    def global_terms(self, global_condition: Tensor | None) -> list[Tensor | None]:
         """The global condition's part in every layer's gate, `[B, G]` each; None where there is no condition."""
-        if self.vector is None:
+        if self.global_projection is None:
             return [None] * len(self.layers)
-        return list(self.vector(vector).split(self.gate_channels, dim=-1))
+        return list(self.global_projection(global_condition).split(self.gate_channels, dim=-1))
 
     def sum_skips(self, gated: list[Tensor], projected: list[Tensor]) -> Tensor:
         """The skip sum `[..., S]` of all layers' z `[..., G / 2]`, or of their shared projections `[..., C]`."""

@@ -147,12 +147,12 @@ class WaveNet(nn.Module):
         """The head's two 1x1 layers; each reads the rectified output of what is before it."""
         return [layer for layer in self.head if isinstance(layer, nn.Linear)]
 
-    def forward(self, codes: Tensor, vector: Tensor | None = None, local: Tensor | None = None) -> Tensor:
+    def forward(self, codes: Tensor, global_condition: Tensor | None = None, local: Tensor | None = None) -> Tensor:
         """Distribution parameters of each sample that follows R given ones.
 
         Args:
             codes: int64 `[B, T]` with T >= R.
-            vector: Global condition `[B, global_channels]`, for a net that has one.
+            global_condition: `[B, global_channels]`, for a net that has one.
             local: Local condition at the sample rate `[B, T, C]` (see `upsample`); step t holds the condition of
                 sample t + 1, the one that is predicted there.
 
@@ -160,21 +160,23 @@ class WaveNet(nn.Module):
             `[B, T - R + 1, P]`; step j holds the parameters of sample j + R.
         """
         # Through the head time first, as the stack leaves it in memory.
-        return self.head(self.features(codes, vector, local).transpose(0, 1)).transpose(0, 1)
+        return self.head(self.features(codes, global_condition, local).transpose(0, 1)).transpose(0, 1)
 
-    def features(self, codes: Tensor, vector: Tensor | None = None, local: Tensor | None = None) -> Tensor:
+    def features(self, codes: Tensor, global_condition: Tensor | None = None, local: Tensor | None = None) -> Tensor:
         """The skip sum that the head reads, `[B, T - R + 1, skip_channels]`; arguments as in `forward`."""
-        if (vector is None) != (self.global_channels == 0) or (local is None) != (self.local_channels == 0):
+        if (global_condition is None) != (self.global_channels == 0) or (local is None) != (self.local_channels == 0):
             raise ValueError(
                 f"the net takes a global condition: {self.global_channels > 0}, a local one: "
-                f"{self.local_channels > 0}; given: {vector is not None}, {local is not None}"
+                f"{self.local_channels > 0}; given: {global_condition is not None}, {local is not None}"
             )
         if codes.shape[1] < self.receptive_field:
             raise ValueError(f"{codes.shape[1]} samples are fewer than the receptive field of {self.receptive_field}")
         if local is not None and local.shape[1] != codes.shape[1]:
             raise ValueError(f"a local condition of {local.shape[1]} samples was given for {codes.shape[1]} codes")
         x = self.input_layer(codes).transpose(0, 1)
-        return self.stack(x, vector, None if local is None else local.transpose(0, 1)[-len(x) :]).transpose(0, 1)
+        return self.stack(x, global_condition, None if local is None else local.transpose(0, 1)[-len(x) :]).transpose(
+            0, 1
+        )
 
     def upsample(self, frames: Tensor) -> Tensor:
         """Local conditioning frames `[B, F, N]` at the sample rate, `[B, N * hop, C]`."""
@@ -230,7 +232,9 @@ class WaveNet(nn.Module):
         first = self.history - self.receptive_field
         # Evaluation goes past `compile()`: its windows come in more sizes than are worth compiling.
         predict = self if self.training else self.forward
-        parameters = predict(codes[:, first:-1], conditions.vector, None if local is None else local[:, first + 1 :])
+        parameters = predict(
+            codes[:, first:-1], conditions.global_condition, None if local is None else local[:, first + 1 :]
+        )
         targets = codes[:, self.history :]
         return self.distribution.nll(parameters.transpose(0, 1), targets.transpose(0, 1)).transpose(0, 1)
 

@@ -22,7 +22,7 @@ from lightning_wavenet.tasks import BaseTask
 class Guard(Callback):
     """Ends training at a step whose loss or gradients are not finite, or whose loss has exploded.
 
-    That is before the optimizer takes the step, so that neither the weights nor a checkpoint are spoilt. The batch is
+    That is before the optimizer takes the step, so that neither the weights nor a checkpoint are spoiled. The batch is
     kept in `diverged/step_NNNNNNN/` of the run folder, as `batches.pt` and as wavs.
 
     Args:

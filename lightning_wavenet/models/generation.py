@@ -113,12 +113,12 @@ class GenerativeModel(Model):
         for row, (length, seed) in enumerate(zip(lengths, seeds, strict=True)):
             # No longer than the clip: padding would be continued as a silence.
             prime = batch.audio[row, : min(prime_samples, int(batch.target_mask[row].sum()))] if prime_samples else None
-            vector = None if conditions.vector is None else conditions.vector[row]
+            global_condition = None if conditions.global_condition is None else conditions.global_condition[row]
             frames = None if conditions.frames is None else conditions.frames[row]
             if frames is not None and self.backbone.upsampling is not None:
                 covered = frames.shape[-1] * self.backbone.upsampling.hop
                 length = min(length, covered - (0 if prime is None else len(prime)))
-            streams.append(Stream(length, seed, prime, vector, frames))
+            streams.append(Stream(length, seed, prime, global_condition, frames))
         return streams
 
     def plan(

@@ -47,9 +47,9 @@ class SpeakerModel(GenerativeModel):
         if batch.speaker is None:
             raise RequestError("the model is conditioned on speakers, and the batch has none")
         if self.voices is not None:
-            return Conditions(vector=self.voices(batch.speaker))
+            return Conditions(global_condition=self.voices(batch.speaker))
         one_hot = F.one_hot(batch.speaker, len(self.vocabulary.speakers))
-        return Conditions(vector=one_hot.to(next(self.parameters()).dtype))
+        return Conditions(global_condition=one_hot.to(next(self.parameters()).dtype))
 
     def choices(self, given: Mapping[str, str]) -> list[dict[str, str]]:
         """One a speaker: those of `given["speaker"]`, joined by commas, or all."""
@@ -75,4 +75,4 @@ class SpeakerModel(GenerativeModel):
         speakers = self.vocabulary.speakers
         if self.embedding:
             return {"voices.weight": (speakers, None)}
-        return {"backbone.stack.vector.weight": (None, speakers)}
+        return {"backbone.stack.global_projection.weight": (None, speakers)}

@@ -41,14 +41,14 @@ class Stream:
         samples: Length in samples.
         seed: Decides every draw of this stream, whatever else is in the batch.
         prime: Recording to continue, float `[P]` in [-1, 1]; without one the clip begins out of silence.
-        vector: Global condition `[global_channels]`.
+        global_condition: `[global_channels]`.
         frames: Local condition `[F, N]`, from the prime's first sample on: N * hop >= P + samples.
     """
 
     samples: int
     seed: int = 0
     prime: Tensor | None = None
-    vector: Tensor | None = None
+    global_condition: Tensor | None = None
     frames: Tensor | None = None
 
     @property
@@ -202,7 +202,7 @@ class Sampler:
     def _check(self, stream: Stream) -> None:
         if stream.samples < 0 or stream.seed < 0:
             raise RequestError(f"samples and seed must not be negative, got {stream.samples} and {stream.seed}")
-        width = 0 if stream.vector is None else len(stream.vector)
+        width = 0 if stream.global_condition is None else len(stream.global_condition)
         if width != self.backbone.global_channels:
             raise RequestError(
                 f"the net takes a global condition of {self.backbone.global_channels} channels, the stream has {width}"
@@ -226,12 +226,12 @@ class Sampler:
             if stream.prime is not None and len(stream.prime):
                 codes = distribution.encode(stream.prime[-length:])
                 history[row, -len(codes) :] = codes
-        vectors = [stream.vector for stream in streams if stream.vector is not None]
-        vector = torch.stack(vectors).to(self._device) if vectors else None
+        conditions = [stream.global_condition for stream in streams if stream.global_condition is not None]
+        global_condition = torch.stack(conditions).to(self._device) if conditions else None
         frames = [stream.frames.to(self._device) for stream in streams if stream.frames is not None]
         primes = [stream.prime_samples for stream in streams]
         local = self.backbone.begin_local_condition(history, frames, primes)
-        start = Start(self.backbone, history, self.draw, vector, local)
+        start = Start(self.backbone, history, self.draw, global_condition, local)
         engine = self.engine
         if engine.name == "native":
             library = native.load()

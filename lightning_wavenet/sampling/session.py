@@ -39,14 +39,14 @@ class Start:
         backbone: The net.
         history: The H codes before the first sample of each stream, int64 `[B, H]` on the backbone's device.
         draw: Draws samples.
-        vector: Global condition `[B, global_channels]` or None.
+        global_condition: `[B, global_channels]` or None.
         local: Local condition or None.
     """
 
     backbone: WaveNet
     history: Tensor
     draw: Draw
-    vector: Tensor | None = None
+    global_condition: Tensor | None = None
     local: LocalCondition | None = None
 
     @property
@@ -56,7 +56,7 @@ class Start:
 
     def global_terms(self) -> list[Tensor | None]:
         """The global condition's part in every layer's gate, `[B, G]` each, or None."""
-        return self.backbone.stack.global_terms(self.vector)
+        return self.backbone.stack.global_terms(self.global_condition)
 
     def layer_inputs(self) -> list[Tensor]:
         """Every layer's inputs that its taps will still need, oldest first, `[B, reach, C]` each."""

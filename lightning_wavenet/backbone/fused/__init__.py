@@ -21,13 +21,13 @@ __all__ = ["fused_forward"]
 
 # A compiler would trace into the passes, and has nothing to gain there.
 @torch.compiler.disable  # type: ignore[untyped-decorator]
-def fused_forward(stack: ResidualStack, x: Tensor, vector: Tensor | None, local: Tensor | None) -> Tensor:
-    """What `stack(x, vector, local)` returns; differentiable once.
+def fused_forward(stack: ResidualStack, x: Tensor, global_condition: Tensor | None, local: Tensor | None) -> Tensor:
+    """What `stack(x, global_condition, local)` returns; differentiable once.
 
     Args:
         stack: Whose weights are used, and whose `recompute` is heeded.
         x: `[T, B, C]`.
-        vector: Global condition `[B, global_channels]`.
+        global_condition: `[B, global_channels]`.
         local: Local condition `[T, B, local_channels]`; step t holds the condition of the sample predicted there.
 
     Returns:
@@ -57,7 +57,11 @@ def fused_forward(stack: ResidualStack, x: Tensor, vector: Tensor | None, local:
     ]
     steps = len(x) - stack.reach
     plan = Plan(stack.dilations, stack.kernel_size, x.shape[1], steps, stack.recompute, torch.is_grad_enabled())
-    terms = None if stack.vector is None or vector is None else stack.vector(vector).to(dtype)
+    terms = (
+        None
+        if stack.global_projection is None or global_condition is None
+        else stack.global_projection(global_condition).to(dtype)
+    )
     skip, skip_bias = _skip_weights(stack)
     with torch.autocast(kind, enabled=False):
         total = skip_sum(
