@@ -16,11 +16,11 @@ from torch.nn import functional as F
 import lightning_wavenet
 from datamodules import Audio, AudioFolderDataModule, Crops, Split
 from lightning_wavenet.backbone import Conditions, RepeatUpsampling, TransposedUpsampling, WaveNet
+from lightning_wavenet.backbone.local_condition import UpsampledFrames, at_samples
 from lightning_wavenet.batch import Batch
 from lightning_wavenet.features import MelSpectrogram, Utterance
 from lightning_wavenet.models import GenerativeModel
 from lightning_wavenet.sampling import Sampler
-from lightning_wavenet.sampling.session import local_condition
 from lightning_wavenet.tasks import GenerationTask
 
 RATE = 4_000
@@ -105,7 +105,7 @@ def test_training_conditions_a_sample_on_what_sampling_does(kind):
     net = build(kind)
     hop, left = net.upsampling.hop, net.upsampling.context_frames
     stream = stream_for(net, 6 * hop)
-    sampled = local_condition(net, stream.frames, 0, 6 * hop)
+    sampled = at_samples(*UpsampledFrames(net.upsampling, [stream.frames], [0]).rows(0, 6 * hop))
     trained = net.upsample(F.pad(stream.frames[None], (left, 0)))[:, left * hop :]
     torch.testing.assert_close(trained, sampled)
 
