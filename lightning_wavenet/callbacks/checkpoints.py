@@ -20,7 +20,7 @@ LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
 
 
 class LastAndBest(Checkpoint):
-    """Keeps `checkpoints/last.ckpt`, to resume from, and `checkpoints/best.ckpt`, of the lowest criterion.
+    """Keeps `checkpoints/last.ckpt`, to resume from, and `checkpoints/best.ckpt`, of the lowest monitored figure.
 
     The last is written every so many steps and at the end, always right after an optimiser step and after the
     validation at that step, if there is one, so that resuming from it repeats the uninterrupted run exactly. The one
@@ -98,7 +98,7 @@ class LastAndBest(Checkpoint):
             return
         figure = None
         if isinstance(pl_module, BaseTask):
-            figure = trainer.callback_metrics.get(f"val/{pl_module.criterion}")
+            figure = trainer.callback_metrics.get(f"val/{pl_module.monitor}")
         if figure is not None and not figure.isnan() and (self.best is None or figure.item() < self.best):
             self.best = figure.item()
             self._save(trainer, BEST)

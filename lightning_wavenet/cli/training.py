@@ -219,7 +219,7 @@ class WaveNetCLI(LightningCLI):
         return next(callback for callback in callbacks if isinstance(callback, kind))
 
     def _report(self, stage: str, split: str) -> None:
-        figure = f"{stage}/{self.model.criterion}"
+        figure = f"{stage}/{self.model.monitor}"
         if figure not in self.trainer.callback_metrics:
             raise RequestError(f"the {split} split is empty: raise data.split.{split}")
         if self.trainer.is_global_zero:

@@ -51,11 +51,11 @@ class BaseTask(pl.LightningModule, ABC):
     """Trains a model.
 
     A task builds its model when it knows the corpus, which says how many speakers, phones and so on there are. It reads
-    batches only; which corpus they come from it does not know. What is lowest in the best checkpoint is its criterion:
-    every validation logs it as "val/" and its name, every test as "test/" and its name.
+    batches only; which corpus they come from it does not know. The best checkpoint is that of the lowest monitored
+    figure: every validation logs it as "val/" and its name, every test as "test/" and its name.
 
     Attributes:
-        criterion: Name of that figure.
+        monitor: Name of that figure.
         free_options: Options in which a run may differ from the checkpoint that it resumes from.
         model: What is trained; a task that is not set up has none.
         weights: A checkpoint whose weights the model begins with, as far as they fit (`--weights`).
@@ -63,10 +63,10 @@ class BaseTask(pl.LightningModule, ABC):
     Args:
         optimizer: Makes the optimizer from the parameters; None: Adam as it comes.
         lr_scheduler: Makes a learning-rate schedule from the optimizer, stepped every training step, and
-            `ReduceLROnPlateau` with the criterion of every validation; None for none.
+            `ReduceLROnPlateau` with the monitored figure of every validation; None for none.
     """
 
-    criterion: ClassVar[str]
+    monitor: ClassVar[str]
     free_options: ClassVar[frozenset[str]] = frozenset()
     model: Model
     weights: Path | None = None
@@ -94,7 +94,7 @@ class BaseTask(pl.LightningModule, ABC):
 
     @abstractmethod
     def unit(self) -> str:
-        """What the criterion is measured in, and under which conditions, in words."""
+        """What the monitored figure is measured in, and under which conditions, in words."""
 
     @property
     def request(self) -> Request:
@@ -179,7 +179,7 @@ class BaseTask(pl.LightningModule, ABC):
             "lr_scheduler": {
                 "scheduler": scheduler,
                 "interval": "step",
-                "monitor": f"val/{self.criterion}",
+                "monitor": f"val/{self.monitor}",
                 "strict": False,  # There is none before the first validation.
             },
         }
@@ -193,7 +193,7 @@ class BaseTask(pl.LightningModule, ABC):
             scheduler.step(metric)
 
     def on_validation_epoch_end(self) -> None:
-        """Notes that the criterion is a new one."""
+        """Notes that the monitored figure is a new one."""
         self._validated = not self.trainer.sanity_checking
 
     # Checkpoint

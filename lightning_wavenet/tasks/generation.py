@@ -25,7 +25,7 @@ class GenerationTask(BaseTask):
             `ReduceLROnPlateau` with the "val/bits" of every validation; None for none.
     """
 
-    criterion = "bits"
+    monitor = "bits"
     model: GenerativeModel
 
     def __init__(

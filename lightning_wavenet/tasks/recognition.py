@@ -66,7 +66,7 @@ class RecognitionWaveNet(BaseTask):
             `ReduceLROnPlateau` with the "val/per" of every validation; None for none.
     """
 
-    criterion = "per"
+    monitor = "per"
     free_options = frozenset({"decoder", "score_set"})
     model: PhoneRecognizer
 
