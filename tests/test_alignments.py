@@ -122,9 +122,9 @@ def test_what_align_wrote_can_be_trained_on(recordings, tmp_path, monkeypatch, c
         "--model.backbone.skip_channels=8",
     ]
     net += [
-        "--model.frames=ConvolutionalFrames",
-        "--model.frames.channels=8",
-        "--model.frame=80",
+        "--model.encoder=ConvolutionalEncoder",
+        "--model.encoder.channels=8",
+        "--model.hop=80",
         "--model.sample_weight=0",
         "--trainer.accelerator=cpu",
     ]

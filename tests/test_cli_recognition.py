@@ -19,7 +19,7 @@ seed_everything: 1
 model:
   class_path: lightning_wavenet.tasks.RecognitionWaveNet
   init_args:
-    frame: 20
+    hop: 20
     sample_weight: 0.1
     backbone:
       dilations: 1..4
@@ -27,8 +27,8 @@ model:
       gate_channels: 8
       skip_channels: 8
       head_channels: 8
-    frames:
-      class_path: lightning_wavenet.tasks.ConvolutionalFrames
+    encoder:
+      class_path: lightning_wavenet.tasks.ConvolutionalEncoder
       init_args:
         channels: 8
         layers: 1

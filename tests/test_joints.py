@@ -50,10 +50,10 @@ RECOGNIZER = [
     *("--data.audio.sample_rate=4000", "--data.batch_size=2", "--data.split.validation=0.2"),
     *("--model.backbone.dilations=1..4", "--model.backbone.residual_channels=8", "--model.backbone.skip_channels=8"),
     *(
-        "--model.frames=ConvolutionalFrames",
-        "--model.frames.channels=8",
-        "--model.frames.dropout=0.5",
-        "--model.frame=40",
+        "--model.encoder=ConvolutionalEncoder",
+        "--model.encoder.channels=8",
+        "--model.encoder.dropout=0.5",
+        "--model.hop=40",
         "--model.sample_weight=0",
     ),
     *("--trainer.accelerator=cpu", "--trainer.val_check_interval=3", "--trainer.check_val_every_n_epoch=null"),
@@ -85,6 +85,11 @@ def test_without_the_random_state_dropout_would_be_another(tones, tmp_path, monk
         (
             "--data.crops.evaluation_windows=3",
             "data.crops.evaluation_windows is now called data.crops.validation_windows",
+        ),
+        ("--model.frame=80", "model.frame is now called model.hop"),
+        (
+            "--model.init_args.frames.init_args.channels=8",
+            "model.frames.channels is now called model.encoder.channels",
         ),
         ("--model.speakers=3", "the corpus says how many speakers there are: leave it out"),
         ("--model.init_args.backbone.init_args.global_channels=3", "the task says how wide its condition is"),

@@ -19,20 +19,20 @@ from lightning_wavenet.batch import Batch
 from lightning_wavenet.decoding import BestPath, PrefixBeam, Segment, Viterbi
 from lightning_wavenet.errors import RequestError
 from lightning_wavenet.models import PhoneRecognizer
-from lightning_wavenet.models.frames import standardized
-from lightning_wavenet.tasks import ConvolutionalFrames, RecognitionWaveNet, RecurrentFrames
+from lightning_wavenet.models.encoders import standardized
+from lightning_wavenet.tasks import ConvolutionalEncoder, RecognitionWaveNet, RecurrentEncoder
 from lightning_wavenet.vocabulary import Vocabulary
 
 FRAME = 7
 PHONES = ("a", "b", "sil")
-LAYERS = partial(ConvolutionalFrames, channels=6, layers=2, kernel_size=3)
+LAYERS = partial(ConvolutionalEncoder, channels=6, layers=2, kernel_size=3)
 
 
 def recognizer(
-    frames: Callable[[], torch.nn.Module] = LAYERS, phones: tuple[str, ...] = PHONES, **options: object
+    encoder: Callable[[], torch.nn.Module] = LAYERS, phones: tuple[str, ...] = PHONES, **options: object
 ) -> RecognitionWaveNet:
     """A task whose model is a tiny net in evaluation mode, with frames of 7 samples."""
-    task = RecognitionWaveNet(build, frames, **{"frame": FRAME} | options)
+    task = RecognitionWaveNet(build, encoder, **{"hop": FRAME} | options)
     task.model = task.build(Vocabulary(700, phones=phones))
     task.log = lambda *args, **kwargs: None
     return task.eval()
@@ -134,7 +134,7 @@ def test_a_click_is_heard_in_the_frame_that_the_corpus_labels_with_it(impulse, t
 
 
 @pytest.mark.parametrize(
-    "frames", [partial(ConvolutionalFrames, 6, 3, 5), partial(RecurrentFrames, 6, 2)], ids=["convolution", "lstm"]
+    "frames", [partial(ConvolutionalEncoder, 6, 3, 5), partial(RecurrentEncoder, 6, 2)], ids=["convolution", "lstm"]
 )
 def test_logits_are_the_same_alone_padded_and_in_a_batch(frames):
     model = recognizer(frames).model
@@ -310,4 +310,4 @@ def test_a_corpus_with_other_phones_is_refused_with_both():
 
 def test_a_corpus_without_phones_is_refused():
     with pytest.raises(RequestError, match="neither phones nor texts to recognize"):
-        set_up(RecognitionWaveNet(build, frame=FRAME), Vocabulary(700, speakers=("anna",)))
+        set_up(RecognitionWaveNet(build, hop=FRAME), Vocabulary(700, speakers=("anna",)))

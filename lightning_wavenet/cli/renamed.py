@@ -11,6 +11,8 @@ RENAMED = {
     "data.crops.batch_size": "data.batch_size",
     "data.crops.workers": "data.num_workers",
     "data.crops.evaluation_windows": "data.crops.validation_windows",
+    "model.frame": "model.hop",
+    "model.frames": "model.encoder",
 }
 GONE = {
     "model.speakers": "the corpus says how many speakers there are: leave it out",
@@ -29,8 +31,9 @@ def refuse_old_names(arguments: Sequence[str], configs: Sequence[Mapping[str, An
     flags = [argument[2:].partition("=") for argument in arguments if argument.startswith("--")]
     options = [(name.replace(".init_args", ""), value if given else True) for name, given, value in flags]
     for name, value in (*options, *(option for config in configs for option in _leaves(config))):
-        if name in RENAMED:
-            raise RequestError(f"{name} is now called {RENAMED[name]}")
+        for old, new in RENAMED.items():
+            if name == old or name.startswith(f"{old}."):
+                raise RequestError(f"{name} is now called {new}{name.removeprefix(old)}")
         if name in GONE and value not in (0, None):
             raise RequestError(f"{name} is not an option any more: {GONE[name]}")
 

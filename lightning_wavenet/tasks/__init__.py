@@ -1,6 +1,6 @@
 """One LightningModule per experiment, all on one backbone."""
 
-from lightning_wavenet.models.frames import ConvolutionalFrames, RecurrentFrames
+from lightning_wavenet.models.encoders import ConvolutionalEncoder, RecurrentEncoder
 from lightning_wavenet.tasks.base import BaseTask, Corpus
 from lightning_wavenet.tasks.generation import GenerationTask
 from lightning_wavenet.tasks.recognition import RecognitionWaveNet
@@ -9,11 +9,11 @@ from lightning_wavenet.tasks.unconditional import UnconditionalWaveNet
 
 __all__ = [
     "BaseTask",
-    "ConvolutionalFrames",
+    "ConvolutionalEncoder",
     "Corpus",
     "GenerationTask",
     "RecognitionWaveNet",
-    "RecurrentFrames",
+    "RecurrentEncoder",
     "SpeakerWaveNet",
     "UnconditionalWaveNet",
 ]

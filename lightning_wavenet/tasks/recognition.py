@@ -26,7 +26,7 @@ from lightning_wavenet.decoding import (
 from lightning_wavenet.errors import RequestError
 from lightning_wavenet.metrics import BitsPerSample, PhoneErrorRate
 from lightning_wavenet.models import PhoneRecognizer
-from lightning_wavenet.models.frames import ConvolutionalFrames, RecurrentFrames
+from lightning_wavenet.models.encoders import ConvolutionalEncoder, RecurrentEncoder
 from lightning_wavenet.models.recognition import FrameLogits
 from lightning_wavenet.phones import SILENCE, PhoneSet
 from lightning_wavenet.tasks.base import BackboneCallable, BaseTask
@@ -45,8 +45,8 @@ class RecognitionWaveNet(BaseTask):
 
     Args:
         backbone: Makes the net, without conditions.
-        frames: Makes the layers over frames; null: `ConvolutionalFrames` as they come.
-        frame: Samples that are averaged; the paper's 160 are 10 ms at 16 kHz.
+        encoder: Makes the layers over frames; null: `ConvolutionalEncoder` as they come.
+        hop: Samples that are averaged to a frame; the paper's 160 are 10 ms at 16 kHz.
         frame_weight: Of the cross-entropy of frames; needs a corpus with the times of phones.
         ctc_weight: Of the sum over alignments; needs only to know which phones are said.
         sample_weight: Of the next sample's negative log-likelihood.
@@ -73,8 +73,8 @@ class RecognitionWaveNet(BaseTask):
     def __init__(
         self,
         backbone: BackboneCallable = WaveNet,
-        frames: Callable[[], ConvolutionalFrames | RecurrentFrames] | None = None,
-        frame: int = 160,
+        encoder: Callable[[], ConvolutionalEncoder | RecurrentEncoder] | None = None,
+        hop: int = 160,
         frame_weight: float = 1.0,
         ctc_weight: float = 0.0,
         sample_weight: float = 1.0,
@@ -101,8 +101,8 @@ class RecognitionWaveNet(BaseTask):
                 f"sum_scale lies above 0 and up to 1, and sum_warmup is not negative; got {sum_scale} and {sum_warmup}"
             )
         self.backbone = backbone
-        self.frames: Callable[[], ConvolutionalFrames | RecurrentFrames] = frames or ConvolutionalFrames
-        self.frame = frame
+        self.encoder: Callable[[], ConvolutionalEncoder | RecurrentEncoder] = encoder or ConvolutionalEncoder
+        self.hop = hop
         self.frame_weight = frame_weight
         self.ctc_weight = ctc_weight
         self.sample_weight = sample_weight
@@ -122,9 +122,9 @@ class RecognitionWaveNet(BaseTask):
         """
         model = PhoneRecognizer(
             self.backbone(),
-            self.frames(),
+            self.encoder(),
             vocabulary,
-            self.frame,
+            self.hop,
             self.blank,
             self.prior_weight,
             self.shortest,
@@ -195,7 +195,7 @@ class RecognitionWaveNet(BaseTask):
 
     def _labels(self, batch: Batch, frames: int) -> Tensor:
         assert batch.phones is not None
-        first = self.model.history // self.frame
+        first = self.model.history // self.hop
         return batch.phones[:, first : first + frames]
 
     def _frame_loss(self, found: FrameLogits, batch: Batch) -> Tensor:
