@@ -20,7 +20,8 @@ model:
   class_path: lightning_wavenet.tasks.RecognitionWaveNet
   init_args:
     hop: 20
-    sample_weight: 0.1
+    criterion:
+      sample_weight: 0.1
     backbone:
       dilations: 1..4
       residual_channels: 8

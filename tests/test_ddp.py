@@ -29,7 +29,13 @@ from lightning_wavenet.callbacks import LastAndBest, PredictionWriter, SampleLog
 from lightning_wavenet.cli.run_folder import RunFolder
 from lightning_wavenet.errors import RequestError
 from lightning_wavenet.sampling import Sampler
-from lightning_wavenet.tasks import ConvolutionalEncoder, RecognitionWaveNet, SpeakerWaveNet, UnconditionalWaveNet
+from lightning_wavenet.tasks import (
+    ConvolutionalEncoder,
+    PhoneCriterion,
+    RecognitionWaveNet,
+    SpeakerWaveNet,
+    UnconditionalWaveNet,
+)
 from lightning_wavenet.tasks.base import BaseTask
 
 ROOT = Path(__file__).parents[1]
@@ -39,7 +45,13 @@ TASKS = {
     "unconditional": partial(UnconditionalWaveNet, build),
     "speaker, one-hot": partial(SpeakerWaveNet, partial(build, "global")),
     "speaker, embedding": partial(SpeakerWaveNet, partial(build, "global"), embedding=5),
-    "recognition": partial(RecognitionWaveNet, build, partial(ConvolutionalEncoder, 6, 1, 3), hop=20, ctc_weight=1.0),
+    "recognition": partial(
+        RecognitionWaveNet,
+        build,
+        partial(ConvolutionalEncoder, 6, 1, 3),
+        criterion=PhoneCriterion(ctc_weight=1.0),
+        hop=20,
+    ),
 }
 
 

@@ -54,7 +54,7 @@ RECOGNIZER = [
         "--model.encoder.channels=8",
         "--model.encoder.dropout=0.5",
         "--model.hop=40",
-        "--model.sample_weight=0",
+        "--model.criterion.sample_weight=0",
     ),
     *("--trainer.accelerator=cpu", "--trainer.val_check_interval=3", "--trainer.check_val_every_n_epoch=null"),
 ]
@@ -86,6 +86,7 @@ def test_without_the_random_state_dropout_would_be_another(tones, tmp_path, monk
             "--data.crops.evaluation_windows=3",
             "data.crops.evaluation_windows is now called data.crops.validation_windows",
         ),
+        ("--model.ctc_weight=1", "model.ctc_weight is now called model.criterion.ctc_weight"),
         ("--model.frame=80", "model.frame is now called model.hop"),
         (
             "--model.init_args.frames.init_args.channels=8",

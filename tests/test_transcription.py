@@ -16,7 +16,7 @@ from lightning_wavenet.batch import Batch
 from lightning_wavenet.decoding import BestPath, PrefixBeam
 from lightning_wavenet.models import PhoneRecognizer, TimedPhone, recognition
 from lightning_wavenet.models.encoders import ConvolutionalEncoder, RecurrentEncoder
-from lightning_wavenet.tasks import BaseTask, RecognitionWaveNet, UnconditionalWaveNet
+from lightning_wavenet.tasks import BaseTask, PhoneCriterion, RecognitionWaveNet, UnconditionalWaveNet
 from lightning_wavenet.vocabulary import Vocabulary
 
 RATE, FRAME = 1_000, 10
@@ -190,7 +190,7 @@ def save(task: BaseTask, path: Path) -> None:
 def test_a_checkpoint_is_all_that_it_takes(tmp_path):
     one, waveform = recognizer(), recording(300)
     one.prior.copy_(torch.tensor([0.5, 0.3, 0.2]))
-    task = RecognitionWaveNet(ctc_weight=1)
+    task = RecognitionWaveNet(criterion=PhoneCriterion(ctc_weight=1))
     task.model = one
     save(task, tmp_path / "some.ckpt")
     again = lw.load(tmp_path / "some.ckpt", "cpu")

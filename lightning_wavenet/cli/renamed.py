@@ -7,12 +7,14 @@ from typing import Any
 
 from lightning_wavenet.errors import RequestError
 
+_OF_CRITERION = ("frame_weight", "ctc_weight", "sample_weight", "sum_scale", "sum_warmup")
 RENAMED = {
     "data.crops.batch_size": "data.batch_size",
     "data.crops.workers": "data.num_workers",
     "data.crops.evaluation_windows": "data.crops.validation_windows",
     "model.frame": "model.hop",
     "model.frames": "model.encoder",
+    **{f"model.{name}": f"model.criterion.{name}" for name in _OF_CRITERION},
 }
 GONE = {
     "model.speakers": "the corpus says how many speakers there are: leave it out",

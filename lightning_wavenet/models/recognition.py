@@ -190,6 +190,11 @@ class PhoneRecognizer(Model):
         means = F.relu(steps[first : first + count * self.hop]).unflatten(0, (count, self.hop)).mean(1)
         return means.transpose(0, 1)
 
+    def labels(self, batch: Batch) -> Tensor:
+        """int64 `[B, N]`: the phone of each frame behind `history`, -1 where there is none; needs `Batch.phones`."""
+        assert batch.phones is not None
+        return batch.phones[:, self.history // self.hop :]
+
     def scores(self, logits: Tensor) -> Tensor:
         """Log-probabilities `[..., C]` less prior_weight times the logarithm of the prior."""
         return logits.log_softmax(-1) - self.prior_weight * self.prior.clamp(min=1e-5).log()

@@ -3,6 +3,7 @@
 from lightning_wavenet.models.encoders import ConvolutionalEncoder, RecurrentEncoder
 from lightning_wavenet.tasks.base import BaseTask, Corpus
 from lightning_wavenet.tasks.generation import GenerationTask
+from lightning_wavenet.tasks.phone_criterion import PhoneCriterion
 from lightning_wavenet.tasks.recognition import RecognitionWaveNet
 from lightning_wavenet.tasks.speaker import SpeakerWaveNet
 from lightning_wavenet.tasks.unconditional import UnconditionalWaveNet
@@ -12,6 +13,7 @@ __all__ = [
     "ConvolutionalEncoder",
     "Corpus",
     "GenerationTask",
+    "PhoneCriterion",
     "RecognitionWaveNet",
     "RecurrentEncoder",
     "SpeakerWaveNet",

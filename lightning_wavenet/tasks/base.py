@@ -224,7 +224,7 @@ class BaseTask(pl.LightningModule, ABC):
         if theirs["task"] == ours["task"]:
             self._compare(Vocabulary.from_plain(saved["vocabulary"]), "the checkpoint")
         for option in ("task", *ours):
-            if option not in self.free_options and theirs.get(option) != ours[option]:
+            if option.partition(".")[0] not in self.free_options and theirs.get(option) != ours[option]:
                 raise RequestError(f"the checkpoint has {option} {theirs.get(option)}, this run {ours[option]}")
         if not self.trainer.training:
             self.model.checkpoint, self.model.step = Path(str(self.trainer.ckpt_path)), checkpoint["global_step"]
@@ -248,16 +248,28 @@ class BaseTask(pl.LightningModule, ABC):
         self._random = None
 
     def _options(self) -> dict[str, Any]:
-        return {"task": type(self).__name__} | blueprint.describe(self)["init_args"]
+        return {"task": type(self).__name__} | _dotted(blueprint.describe(self)["init_args"])
 
     def _optimizer_name(self) -> str:
         return type(self.optimizer(self.parameters())).__name__
 
 
+def _dotted(options: dict[str, Any]) -> dict[str, Any]:
+    """Options as the command names them: those of a component, such as a criterion, behind its name and a dot."""
+    flat: dict[str, Any] = {}
+    for name, value in options.items():
+        if isinstance(value, dict) and set(value) == {"class_path", "init_args"}:
+            flat[name] = value["class_path"]
+            flat |= {f"{name}.{inner}": one for inner, one in _dotted(value["init_args"]).items()}
+        else:
+            flat[name] = value
+    return flat
+
+
 def _flat(model: dict[str, Any]) -> dict[str, Any]:
     """A model's blueprint as one flat dictionary: its own options and its backbone's."""
     own = {name: value for name, value in model["init_args"].items() if name != "backbone"}
-    return own | model["init_args"].get("backbone", {"init_args": {}})["init_args"]
+    return _dotted(own | model["init_args"].get("backbone", {"init_args": {}})["init_args"])
 
 
 def _machine() -> dict[str, Any]:
