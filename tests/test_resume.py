@@ -237,7 +237,7 @@ def test_where_the_last_checkpoint_is_damaged_the_one_before_is_as_good(fit, dam
     damage(last)
     capsys.readouterr()
     assert stopped([*fit, "--ckpt_path", str(last), *knock(5, signal.SIGTERM)]) == 143
-    fell_back = f"{last} is missing or damaged: going on from {previous}"
+    fell_back = f"{last} is missing or damaged: resuming from {previous}"
     assert fell_back in capsys.readouterr().out
     assert previous.read_bytes() == before, "a damaged checkpoint was kept instead"
     main([*fit, "--run", "run", "--resume"])

@@ -21,13 +21,11 @@ from torch._dynamo.exc import BackendCompilerFailed
 
 from lightning_wavenet.callbacks import (
     LAST,
-    ConfusionTable,
     Execution,
     FirstValidation,
     Guard,
     LastAndBest,
     ModelSize,
-    PredictionWriter,
     ProgressLines,
     SampleLogger,
     SaveConfig,
@@ -96,12 +94,12 @@ class WaveNetCLI(LightningCLI):
         super().parse_arguments(parser, args)
 
     def _parse_ckpt_path(self) -> None:
-        """Settles which checkpoint to go on from, if any. Unlike Lightning, takes no options from it."""
+        """Settles which checkpoint to resume from, if any. Unlike Lightning, takes no options from it."""
         verb: str = self.config.subcommand
         config = self.config[verb]
         if config.resume:
             if verb != "fit" or config.run is None:
-                raise RequestError("--resume goes on training in a run folder: wavenet fit --run DIR --resume")
+                raise RequestError("--resume resumes training in a run folder: wavenet fit --run DIR --resume")
             config.ckpt_path = last_of(config.run) or config.ckpt_path
         if config.ckpt_path is None:
             if verb != "fit":
@@ -111,7 +109,7 @@ class WaveNetCLI(LightningCLI):
         else:
             asked, config.ckpt_path = config.ckpt_path, whole(config.ckpt_path)
             if config.ckpt_path != asked:
-                rank_zero_only(print)(f"{asked} is missing or damaged: going on from {config.ckpt_path}", flush=True)
+                rank_zero_only(print)(f"{asked} is missing or damaged: resuming from {config.ckpt_path}", flush=True)
 
     def instantiate_classes(self) -> None:
         """Builds corpus, task and trainer; what their constructors refuse is the user's to mend."""
@@ -119,6 +117,7 @@ class WaveNetCLI(LightningCLI):
             super().instantiate_classes()
         except ValueError as error:
             raise RequestError(essence(str(error))) from error
+        self.model.overwrite = self.config[self.subcommand].overwrite
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """A trainer whose root is the run folder."""
@@ -141,10 +140,6 @@ class WaveNetCLI(LightningCLI):
         loggers: list[Logger] = []
         if self.subcommand == "fit":
             loggers = [CSVLogger(run, name="logs"), *(item for item in _listed(given.logger) if item is not True)]
-        if self.subcommand == "predict":
-            callbacks.append(PredictionWriter(run / "predictions", config.overwrite))
-        if self.subcommand == "test":
-            callbacks.append(ConfusionTable(run / "test", config.overwrite))
         return super().instantiate_trainer(
             default_root_dir=str(run),
             logger=loggers,
@@ -178,12 +173,12 @@ class WaveNetCLI(LightningCLI):
             raise
 
     def _tell(self, stopped: Stopped) -> None:
-        """Says how a run that was stopped goes on, or sees to it where that is for the scheduler to do."""
+        """Says how a run that was stopped is resumed, or sees to it where that is for the scheduler to do."""
         step = self.trainer.global_step
         last = self.run_folder.path / "checkpoints" / LAST
         further = f"at step {step:,}; resume with --ckpt_path {last}" if step else "before the first step"
         print(f"stopped by {stopped.signal.name} {further}", flush=True)
-        # Without --resume, the same command would not go on but begin anew.
+        # Without --resume, the same command would not resume but begin anew.
         if stopped.signal == signal.SIGUSR1 and self.config[self.subcommand].resume:
             slurm.requeue()
 

@@ -59,6 +59,7 @@ class BaseTask(pl.LightningModule, ABC):
         free_options: Options in which a run may differ from the checkpoint that it resumes from.
         model: What is trained; a task that is not set up has none.
         weights: A checkpoint whose weights the model begins with, as far as they fit (`--weights`).
+        overwrite: Whether the callbacks of a task (`configure_callbacks`) may replace files (`--overwrite`).
 
     Args:
         optimizer: Makes the optimizer from the parameters; None: Adam as it comes.
@@ -70,6 +71,7 @@ class BaseTask(pl.LightningModule, ABC):
     free_options: ClassVar[frozenset[str]] = frozenset()
     model: Model
     weights: Path | None = None
+    overwrite: bool = False
 
     def __init__(
         self,

@@ -28,7 +28,7 @@ class PhoneCriterion:
     frame_weight: float = 1.0
     """Of the cross-entropy of frames; needs a corpus with the times of phones."""
     ctc_weight: float = 0.0
-    """Of the sum over alignments; needs only to know which phones are said."""
+    """Of the sum over alignments; needs no times, only which phones there are."""
     sample_weight: float = 1.0
     """Of the next sample's negative log-likelihood."""
     sum_scale: float = 1.0

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor, nn
 
@@ -18,6 +19,7 @@ from lightning_wavenet.models import PhoneRecognizer
 from lightning_wavenet.models.encoders import ConvolutionalEncoder, RecurrentEncoder
 from lightning_wavenet.phones import PhoneSet
 from lightning_wavenet.tasks.base import BackboneCallable, BaseTask
+from lightning_wavenet.tasks.confusions import ConfusionTable
 from lightning_wavenet.tasks.phone_criterion import PhoneCriterion
 from lightning_wavenet.tasks.phone_measures import PhoneMeasures
 from lightning_wavenet.vocabulary import Vocabulary
@@ -119,6 +121,10 @@ class RecognitionWaveNet(BaseTask):
                     sequences.append(phones[~optional].tolist())
             self.model.bigram = Bigram.estimate(sequences, classes)
 
+    def configure_callbacks(self) -> list[Callback]:
+        """The table of confusions that a test writes."""
+        return [ConfusionTable(self.overwrite)]
+
     def unit(self) -> str:
         """Phone error rate, over which phones."""
         return f"phone error rate in % ({len(self.model.scored_names())} phones)"
@@ -145,12 +151,6 @@ class RecognitionWaveNet(BaseTask):
     def predict_step(self, batch: Batch, batch_idx: int) -> None:
         """Refuses: `predict` is for tasks that generate."""
         raise RequestError("a recognizer generates nothing: say wavenet recognize CHECKPOINT FILE...")
-
-    def confusions(self, stage: str) -> Tensor:
-        """`PhoneErrorRate.table` of the "val" or "test" in progress, as far as this process has come."""
-        measures = self.measures[stage]
-        assert isinstance(measures, PhoneMeasures)
-        return measures.errors.table
 
     def _measure(self, stage: str, batch: Batch) -> None:
         measures = self.measures[stage]
