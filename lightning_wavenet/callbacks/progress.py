@@ -64,7 +64,7 @@ class Throughput(Callback):
         return {"seconds": self.seconds}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Goes on counting."""
+        """Resumes counting."""
         self.seconds = self._since = state_dict["seconds"]
 
 

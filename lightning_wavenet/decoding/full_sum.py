@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 IMPOSSIBLE = -1e30
-"""Instead of -inf, whose gradients are not numbers."""
+"""Instead of -inf, whose gradients are NaN."""
 
 
 def full_sum(scores: Tensor, frames: Tensor, tokens: Tensor, optional: Tensor, shortest: int = 1) -> Tensor:
@@ -19,7 +19,7 @@ def full_sum(scores: Tensor, frames: Tensor, tokens: Tensor, optional: Tensor, s
         scores: float `[B, N, C]`: log-probabilities of C classes.
         frames: int64 `[B]`: how many of the N frames count.
         tokens: int64 `[B, L]`: classes in their order, then negative numbers.
-        optional: bool `[B, L]`: True on tokens that may be left out; of neighbours only one may be.
+        optional: bool `[B, L]`: True on tokens that may be left out; of neighbors only one may be.
         shortest: Frames that a token lasts at least.
 
     Returns:

@@ -244,7 +244,7 @@ class PhoneRecognizer(Model):
     def align(self, waveform: Tensor, phones: Sequence[int], optional: Sequence[bool]) -> list[TimedPhone]:
         """When each phone of a known sequence is said, without gaps.
 
-        With a net that has a blank, a phone goes on to the middle of the blanks between it and the next; its silences
+        With a net that has a blank, a phone lasts to the middle of the blanks between it and the next; its silences
         are what lies before the first phone and after the last.
 
         Args:
