@@ -153,8 +153,9 @@ class AudioDataModule(pl.LightningDataModule, ABC):
                 raise RequestError("crops.augmentation alters recordings, but not their frames: leave one of them out")
         if request.phone_times and not self._timed():
             raise RequestError(
-                "the corpus does not say when its phones are spoken, which frame_weight needs: set data.alignments to "
-                "a folder that wavenet align wrote, or model.frame_weight to 0 and model.ctc_weight to 1"
+                "the corpus does not say when its phones are spoken, which criterion.frame_weight needs: set "
+                "data.alignments to a folder that wavenet align wrote, or model.criterion.frame_weight to 0 and "
+                "model.criterion.ctc_weight to 1"
             )
         if self.crops.samples is not None and self.crops.samples < request.hop and not request.whole_clips:
             raise RequestError(

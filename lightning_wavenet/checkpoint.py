@@ -17,6 +17,9 @@ from lightning_wavenet.vocabulary import Vocabulary
 CHECKPOINT_KEY = "lightning_wavenet"
 """Where a checkpoint keeps what this project adds to it."""
 
+FORMAT = 3
+"""Version of what is kept there, and of the names of weights and options; raised when a name changes."""
+
 _PREFIX = "model."
 """Of the model's weights among those of its task."""
 
@@ -24,6 +27,7 @@ _PREFIX = "model."
 def described(model: Model) -> dict[str, Any]:
     """What is needed to rebuild a model, in plain values."""
     return {
+        "format": FORMAT,
         "model": blueprint.describe(model, leave_out=("vocabulary",)),
         "vocabulary": model.vocabulary.to_plain(),
     }
@@ -76,17 +80,15 @@ def read(path: str | Path) -> dict[str, Any]:
 
 
 def check_format(checkpoint: dict[str, Any], origin: str) -> None:
-    """Refuses what is no checkpoint of this version.
+    """Refuses what is no checkpoint of this project, or one of an earlier version.
 
     Raises:
-        RequestError: It is none; the message begins with `origin`.
+        RequestError: It is one of these; the message begins with `origin`.
     """
     if CHECKPOINT_KEY not in checkpoint:
         raise RequestError(f"{origin} is not a checkpoint that wavenet fit wrote")
-    if "model" not in checkpoint[CHECKPOINT_KEY]:
-        raise RequestError(
-            f"{origin} was written by an early version, before checkpoints held a model of their own: train it again"
-        )
+    if checkpoint[CHECKPOINT_KEY].get("format", 0) < FORMAT:
+        raise RequestError(f"{origin} was written by an earlier version: train it again")
 
 
 @torch.no_grad()

@@ -122,14 +122,14 @@ def test_what_align_wrote_can_be_trained_on(recordings, tmp_path, monkeypatch, c
         "--model.backbone.skip_channels=8",
     ]
     net += [
-        "--model.frames=ConvolutionalFrames",
-        "--model.frames.channels=8",
-        "--model.frame=80",
-        "--model.sample_weight=0",
+        "--model.encoder=ConvolutionalEncoder",
+        "--model.encoder.channels=8",
+        "--model.hop=80",
+        "--model.criterion.sample_weight=0",
         "--trainer.accelerator=cpu",
     ]
     fit = ["fit", "--model", "RecognitionWaveNet", *corpus, *net, "--trainer.max_steps=1"]
-    main([*fit, "--run", "aligner", "--model.frame_weight=0", "--model.ctc_weight=1"])
+    main([*fit, "--run", "aligner", "--model.criterion.frame_weight=0", "--model.criterion.ctc_weight=1"])
     main(["align", "aligner/checkpoints/last.ckpt", *corpus, "--out", "aligned"])
     names = {path.name for path in Path("aligned/ann").iterdir()}
     assert names == {f"{name}.{kind}" for name in ("one", "two.5", "two.6", "three") for kind in ("phn", "TextGrid")}

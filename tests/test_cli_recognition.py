@@ -19,16 +19,17 @@ seed_everything: 1
 model:
   class_path: lightning_wavenet.tasks.RecognitionWaveNet
   init_args:
-    frame: 20
-    sample_weight: 0.1
+    hop: 20
+    criterion:
+      sample_weight: 0.1
     backbone:
       dilations: 1..4
       residual_channels: 8
       gate_channels: 8
       skip_channels: 8
       head_channels: 8
-    frames:
-      class_path: lightning_wavenet.tasks.ConvolutionalFrames
+    encoder:
+      class_path: lightning_wavenet.tasks.ConvolutionalEncoder
       init_args:
         channels: 8
         layers: 1
@@ -99,14 +100,15 @@ def test_phones_of_a_voice_that_was_not_trained_on_are_recognized(home, capsys):
         table = list(csv.reader(file))
     # Eight clips of silence, tone, silence.
     assert table == [
-        ["said", "_", "tone", "(missed)"],
+        ["reference", "_", "tone", "(deletion)"],
         ["_", "16", "0", "0"],
         ["tone", "0", "8", "0"],
-        ["(added)", "0", "0", "0"],
+        ["(insertion)", "0", "0", "0"],
     ]
     assert Path("tested/test/confusions.png").stat().st_size > 5_000
     assert stopped(["test", "--config", "run/config.yaml", "--ckpt_path", BEST, "--run", "tested"]) == 2
     assert "tested/test/confusions.csv exists: choose another --run, or say --overwrite" in capsys.readouterr().err
+    main(["test", "--config", "run/config.yaml", "--ckpt_path", BEST, "--run", "tested", "--overwrite"])
 
 
 def test_boundaries_are_where_the_corpus_has_them(tones, capsys):
@@ -191,6 +193,16 @@ def test_a_resumed_run_repeats_dropout_and_augmentation(capsys):
     whole, halves = (torch.load(f"{run}/checkpoints/last.ckpt", weights_only=True) for run in ("whole", "halves"))
     for part in ("state_dict", "optimizer_states", "loops"):
         assert not differences(whole[part], halves[part])
+
+
+def test_another_criterion_is_refused_with_what_is_another(capsys):
+    fit = ["fit", "--config", "run/config.yaml", "--run", "run", "--resume", "--trainer.max_steps", "70"]
+    for option, message in (
+        ("--model.criterion.sample_weight=0.2", "the checkpoint has criterion.sample_weight 0.1, this run 0.2"),
+        ("--model.encoder.channels=16", "the checkpoint has encoder.channels 8, this run 16"),
+    ):
+        assert stopped([*fit, option]) == 2
+        assert message in capsys.readouterr().err
 
 
 def test_another_decoder_may_score_a_checkpoint(capsys):

@@ -157,7 +157,7 @@ def test_the_sample_job_asks_for_a_process_a_gpu_and_runs_a_command_that_parses(
     ("experiment", "change", "name", "expected"),
     [
         ("demo", "--model.optimizer=torch.optim.AdamW", "weight_decay", 0.01),  # Of Adam it is 0.
-        ("demo_recognition", "--model.frames=RecurrentFrames", "layers", 2),  # Of ConvolutionalFrames it is 3.
+        ("demo_recognition", "--model.encoder=RecurrentEncoder", "layers", 2),  # Of ConvolutionalEncoder it is 3.
     ],
 )
 def test_another_class_comes_with_its_own_defaults(experiment, change, name, expected, capsys, tmp_path):

@@ -25,11 +25,17 @@ from pytorch_lightning.loggers import CSVLogger
 from datamodules import Audio, AudioFolderDataModule, Crops, Split, cache
 from datamodules.decoding import decode
 from lightning_wavenet import tasks
-from lightning_wavenet.callbacks import LastAndBest, PredictionWriter, SampleLogger
+from lightning_wavenet.callbacks import LastAndBest, SampleLogger
 from lightning_wavenet.cli.run_folder import RunFolder
 from lightning_wavenet.errors import RequestError
 from lightning_wavenet.sampling import Sampler
-from lightning_wavenet.tasks import ConvolutionalFrames, RecognitionWaveNet, SpeakerWaveNet, UnconditionalWaveNet
+from lightning_wavenet.tasks import (
+    ConvolutionalEncoder,
+    PhoneCriterion,
+    RecognitionWaveNet,
+    SpeakerWaveNet,
+    UnconditionalWaveNet,
+)
 from lightning_wavenet.tasks.base import BaseTask
 
 ROOT = Path(__file__).parents[1]
@@ -39,7 +45,13 @@ TASKS = {
     "unconditional": partial(UnconditionalWaveNet, build),
     "speaker, one-hot": partial(SpeakerWaveNet, partial(build, "global")),
     "speaker, embedding": partial(SpeakerWaveNet, partial(build, "global"), embedding=5),
-    "recognition": partial(RecognitionWaveNet, build, partial(ConvolutionalFrames, 6, 1, 3), frame=20, ctc_weight=1.0),
+    "recognition": partial(
+        RecognitionWaveNet,
+        build,
+        partial(ConvolutionalEncoder, 6, 1, 3),
+        criterion=PhoneCriterion(ctc_weight=1.0),
+        hop=20,
+    ),
 }
 
 
@@ -230,10 +242,10 @@ def test_predictions_are_those_of_one_process(tones, tmp_path, capfd):
 
     def predict(ranks: int) -> dict[str, bytes]:
         folder = tmp_path / str(ranks)
-        run("predict", folder, task, corpus(tones, 1), ranks, PredictionWriter(folder / "clips", overwrite=False))
+        run("predict", folder, task, corpus(tones, 1), ranks)
         said = [line for line in capfd.readouterr().out.splitlines() if line.endswith(".wav")]
-        assert sorted(said) == sorted(map(str, (folder / "clips").rglob("*.wav")))
-        return files(folder / "clips")
+        assert sorted(said) == sorted(map(str, (folder / "predictions").rglob("*.wav")))
+        return files(folder / "predictions")
 
     alone = predict(1)
     assert predict(2) == predict(3) == alone
@@ -242,7 +254,7 @@ def test_predictions_are_those_of_one_process(tones, tmp_path, capfd):
     data.connect(task.request)
     for seed, prompt in enumerate(data.predict_dataloader()):
         (clip,) = Sampler(task.model.backbone).generate(task.model.streams(prompt, prompt.waveform.shape[1], [seed]))
-        written = soundfile.read(tmp_path / "1" / "clips" / prompt.ids[0], dtype="int16")[0]
+        written = soundfile.read(tmp_path / "1" / "predictions" / prompt.ids[0], dtype="int16")[0]
         assert torch.equal((clip * 32767).round().short(), torch.from_numpy(written))
     assert seed == 2
 

@@ -8,7 +8,7 @@ from nets import build
 
 from lightning_wavenet.decoding import BestPath, Bigram, PrefixBeam, Segment, Token, Viterbi, between_blanks
 from lightning_wavenet.models import PhoneRecognizer
-from lightning_wavenet.models.frames import ConvolutionalFrames
+from lightning_wavenet.models.encoders import ConvolutionalEncoder
 from lightning_wavenet.vocabulary import Vocabulary
 
 FLAT = Bigram(np.full(2, np.log(0.5)), np.full((2, 2), np.log(1 / 3)), np.full(2, np.log(1 / 3)))
@@ -85,7 +85,7 @@ def test_decoders_of_nets_of_the_other_kind_are_refused():
     for decoder, blank, message in [(Viterbi(), True, "with a blank"), (PrefixBeam(), False, "without a blank")]:
         with pytest.raises(ValueError, match=f"{type(decoder).__name__} does not decode nets {message}"):
             PhoneRecognizer(
-                build(), ConvolutionalFrames(8), Vocabulary(700, phones=("a", "b")), blank=blank, decoder=decoder
+                build(), ConvolutionalEncoder(8), Vocabulary(700, phones=("a", "b")), blank=blank, decoder=decoder
             )
 
 

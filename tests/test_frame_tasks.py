@@ -33,7 +33,7 @@ class NextFrame(Model):
 class NextFrameTask(BaseTask):
     """Mean squared error of frames that count."""
 
-    criterion = "error"
+    monitor = "error"
 
     def __init__(self, optimizer: OptimizerCallable = torch.optim.Adam) -> None:
         super().__init__(optimizer)

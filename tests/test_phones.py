@@ -47,34 +47,34 @@ CASES = [
     ("b ih t", "ih t s", (0, 1, 1)),
 ]
 
-NAMES = sorted({phone for said, recognized, _ in CASES for phone in (said + " " + recognized).split()})
+NAMES = sorted({phone for reference, hypothesis, _ in CASES for phone in (reference + " " + hypothesis).split()})
 
 
 def counted(*pairs: tuple[str, str]) -> PhoneErrorRate:
-    """Errors in pairs of what was said and what was recognized, phones numbered in the order of NAMES."""
+    """Errors in pairs of a reference and a hypothesis, phones numbered in the order of NAMES."""
     errors = PhoneErrorRate(len(NAMES))
-    for said, recognized in pairs:
-        errors.update(*([NAMES.index(phone) for phone in side.split()] for side in (recognized, said)))
+    for reference, hypothesis in pairs:
+        errors.update(*([NAMES.index(phone) for phone in side.split()] for side in (hypothesis, reference)))
     return errors
 
 
-@pytest.mark.parametrize(("said", "recognized", "counts"), CASES)
-def test_phone_errors_are_those_counted_by_hand(said, recognized, counts):
-    table = counted((said, recognized)).table
+@pytest.mark.parametrize(("reference", "hypothesis", "counts"), CASES)
+def test_phone_errors_are_those_counted_by_hand(reference, hypothesis, counts):
+    table = counted((reference, hypothesis)).table
     right = table.diagonal().sum()
     substitutions = table[:-1, :-1].sum() - right
     assert (int(substitutions), int(table[:-1, -1].sum()), int(table[-1, :-1].sum())) == counts
-    assert int(table[:-1].sum()) == len(said.split())
+    assert int(table[:-1].sum()) == len(reference.split())
     assert table[-1, -1] == 0
 
 
 def test_the_phone_error_rate_weighs_phones_not_utterances():
-    errors = counted(*((said, recognized) for said, recognized, _ in CASES[1:5]))
+    errors = counted(*(pair for *pair, _ in CASES[1:5]))
     # 1 + 1 + 1 + 4 errors in 5 + 5 + 5 + 3 phones.
     torch.testing.assert_close(errors.compute(), torch.tensor(100 * 7 / 18))
 
 
-def test_the_table_pairs_what_was_said_with_what_was_recognized():
+def test_the_table_pairs_references_with_hypotheses():
     table = counted(("sil k ae t sil", "sil k ah t s sil"), ("k ae", "")).table
     names = [*NAMES, None]
     found = {(names[row], names[column]): int(table[row, column]) for row, column in table.nonzero().tolist()}

@@ -19,20 +19,28 @@ from lightning_wavenet.batch import Batch
 from lightning_wavenet.decoding import BestPath, PrefixBeam, Segment, Viterbi
 from lightning_wavenet.errors import RequestError
 from lightning_wavenet.models import PhoneRecognizer
-from lightning_wavenet.models.frames import standardized
-from lightning_wavenet.tasks import ConvolutionalFrames, RecognitionWaveNet, RecurrentFrames
+from lightning_wavenet.models.encoders import standardized
+from lightning_wavenet.models.recognition import FrameLogits
+from lightning_wavenet.tasks import (
+    ConvolutionalEncoder,
+    PhoneCriterion,
+    RecognitionWaveNet,
+    RecurrentEncoder,
+    phone_criterion,
+)
+from lightning_wavenet.tasks.phone_criterion import alignment_loss
 from lightning_wavenet.vocabulary import Vocabulary
 
 FRAME = 7
 PHONES = ("a", "b", "sil")
-LAYERS = partial(ConvolutionalFrames, channels=6, layers=2, kernel_size=3)
+LAYERS = partial(ConvolutionalEncoder, channels=6, layers=2, kernel_size=3)
 
 
 def recognizer(
-    frames: Callable[[], torch.nn.Module] = LAYERS, phones: tuple[str, ...] = PHONES, **options: object
+    encoder: Callable[[], torch.nn.Module] = LAYERS, phones: tuple[str, ...] = PHONES, **options: object
 ) -> RecognitionWaveNet:
     """A task whose model is a tiny net in evaluation mode, with frames of 7 samples."""
-    task = RecognitionWaveNet(build, frames, **{"frame": FRAME} | options)
+    task = RecognitionWaveNet(build, encoder, **{"hop": FRAME} | options)
     task.model = task.build(Vocabulary(700, phones=phones))
     task.log = lambda *args, **kwargs: None
     return task.eval()
@@ -124,7 +132,7 @@ def test_a_click_is_heard_in_the_frame_that_the_corpus_labels_with_it(impulse, t
     data.connect(task.request)
     batch = next(iter(data.train_dataloader()))
     assert data.vocabulary.phones == ("click", "sil")
-    labels = task._labels(batch, 10)
+    labels = task.model.labels(batch)
     assert labels.shape == (2, 10)
     heard = task.model.pool(batch.waveform)
     silent = task.model.pool(torch.zeros_like(batch.waveform))
@@ -134,7 +142,7 @@ def test_a_click_is_heard_in_the_frame_that_the_corpus_labels_with_it(impulse, t
 
 
 @pytest.mark.parametrize(
-    "frames", [partial(ConvolutionalFrames, 6, 3, 5), partial(RecurrentFrames, 6, 2)], ids=["convolution", "lstm"]
+    "frames", [partial(ConvolutionalEncoder, 6, 3, 5), partial(RecurrentEncoder, 6, 2)], ids=["convolution", "lstm"]
 )
 def test_logits_are_the_same_alone_padded_and_in_a_batch(frames):
     model = recognizer(frames).model
@@ -159,39 +167,39 @@ def test_next_samples_are_predicted_as_a_generating_task_does():
     )
 
 
-WEIGHTS = {
-    "frame": {"frame_weight": 2.0, "sample_weight": 0.0},
-    "ctc": {"frame_weight": 0.0, "ctc_weight": 1.5, "sample_weight": 0.0, "blank": True},
-    "two losses": {"frame_weight": 1.0, "sample_weight": 0.5},
-    "all": {"frame_weight": 0.7, "ctc_weight": 0.3, "sample_weight": 0.2},
-    "scaled": {"frame_weight": 0.0, "ctc_weight": 1.0, "sample_weight": 0.0, "sum_scale": 0.3},
+CRITERIA = {
+    "frame": (PhoneCriterion(2.0, 0.0, 0.0), False),
+    "ctc": (PhoneCriterion(0.0, 1.5, 0.0), True),
+    "two losses": (PhoneCriterion(1.0, 0.0, 0.5), False),
+    "all": (PhoneCriterion(0.7, 0.3, 0.2), False),
+    "scaled": (PhoneCriterion(0.0, 1.0, 0.0, sum_scale=0.3), False),
 }
 
 
-@pytest.mark.parametrize("weights", WEIGHTS.values(), ids=WEIGHTS)
-def test_the_loss_is_the_weighted_sum_of_what_each_is_by_itself(weights):
-    task = recognizer(**weights)
+@pytest.mark.parametrize(("criterion", "blank"), CRITERIA.values(), ids=CRITERIA)
+def test_the_loss_is_the_weighted_sum_of_what_each_is_by_itself(criterion, blank):
+    task = recognizer(criterion=criterion, blank=blank)
     batch = batch_of(task.model, [40, 83, 66])
     heard = task.model(batch, predict=True)
     count = heard.logits.shape[1]
     labels = torch.stack([row[task.model.history // FRAME :][:count] for row in batch.phones])
     expected = 0.0
-    if task.frame_weight:
-        expected += task.frame_weight * F.cross_entropy(heard.logits[labels >= 0], labels[labels >= 0]).item()
-    if task.ctc_weight and task.blank:
+    if criterion.frame_weight:
+        expected += criterion.frame_weight * F.cross_entropy(heard.logits[labels >= 0], labels[labels >= 0]).item()
+    if criterion.ctc_weight and blank:
         lengths = (batch.transcript >= 0).sum(1)
         log = heard.logits.log_softmax(-1).transpose(0, 1)
         nats = F.ctc_loss(log, batch.transcript.clamp(min=0), heard.lengths, lengths, blank=3, reduction="sum")
-        expected += task.ctc_weight * nats.item() / heard.lengths.sum().item()
-    elif task.ctc_weight:
-        log = task.sum_scale * heard.logits.log_softmax(-1)
+        expected += criterion.ctc_weight * nats.item() / heard.lengths.sum().item()
+    elif criterion.ctc_weight:
+        log = criterion.sum_scale * heard.logits.log_softmax(-1)
         nats = 0.0
         for row, frames in enumerate(heard.lengths.tolist()):
             said = batch.transcript[row][batch.transcript[row] >= 0]
             nats -= sum_of_divisions(log[row, :frames], said.tolist())
-        expected += task.ctc_weight * nats / task.sum_scale / heard.lengths.sum().item()
-    if task.sample_weight:
-        expected += task.sample_weight * heard.nats[batch.target_mask[:, task.model.history :]].mean().item()
+        expected += criterion.ctc_weight * nats / criterion.sum_scale / heard.lengths.sum().item()
+    if criterion.sample_weight:
+        expected += criterion.sample_weight * heard.nats[batch.target_mask[:, task.model.history :]].mean().item()
     assert task.training_step(batch, 0).item() == pytest.approx(expected, rel=1e-5)
 
 
@@ -207,9 +215,9 @@ def sum_of_divisions(log: torch.Tensor, said: list[int]) -> float:
     return torch.tensor(parts, dtype=torch.float64).logsumexp(0).item()
 
 
-@pytest.mark.parametrize("weights", WEIGHTS.values(), ids=WEIGHTS)
-def test_training_gives_every_weight_that_is_trained_a_gradient_and_padding_none(weights):
-    task = recognizer(**weights)
+@pytest.mark.parametrize(("criterion", "blank"), CRITERIA.values(), ids=CRITERIA)
+def test_training_gives_every_weight_that_is_trained_a_gradient_and_padding_none(criterion, blank):
+    task = recognizer(criterion=criterion, blank=blank)
     short = batch_of(task.model, [63])
     padding = 4 * FRAME
     padded = short._replace(
@@ -226,7 +234,7 @@ def test_training_gives_every_weight_that_is_trained_a_gradient_and_padding_none
     assert all(gradient.abs().sum() > 0 for gradient in gradients[0])
     torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-4, atol=1e-6)
     head = list(task.model.backbone.head.parameters())
-    assert all(weight.requires_grad == (task.sample_weight > 0) for weight in head)
+    assert all(weight.requires_grad == (criterion.sample_weight > 0) for weight in head)
 
 
 def test_the_prior_follows_the_mean_posterior_of_whole_frames():
@@ -241,8 +249,9 @@ def test_the_prior_follows_the_mean_posterior_of_whole_frames():
     torch.testing.assert_close(scores, heard.logits.log_softmax(-1) - 0.5 * task.model.prior.log())
 
 
-def test_clips_too_short_for_their_phones_teach_nothing():
-    task = recognizer(frame_weight=0.0, ctc_weight=1.0, sample_weight=0.0)
+@pytest.mark.parametrize("blank", [False, True])
+def test_clips_too_short_for_their_phones_teach_nothing(blank):
+    task = recognizer(criterion=PhoneCriterion(0.0, 1.0, 0.0), blank=blank)
     batch = batch_of(task.model, [83, 2 * FRAME])
     batch = batch._replace(transcript=torch.tensor([[0, 1, 2], [0, 1, 2]]))
     alone = row_of(task.model, batch, 0, 83)
@@ -254,7 +263,7 @@ def test_clips_too_short_for_their_phones_teach_nothing():
 
 def test_errors_are_counted_over_folded_phones_and_without_silences_that_nobody_has_heard():
     phones = ("aa", "ao", "q", "sil")
-    task = recognizer(phones=phones, score_set=39, sample_weight=0.0)
+    task = recognizer(phones=phones, score_set=39, criterion=PhoneCriterion(sample_weight=0.0))
     set_up(task, Vocabulary(700, phones=phones))
     assert task.model.scored_names() == ["aa", "sil"]
     batch = batch_of(task.model, [63])
@@ -283,20 +292,127 @@ def test_a_model_is_rebuilt_from_its_blueprint():
     torch.testing.assert_close(again.eval()(batch).logits, model(batch).logits)
 
 
+BOTH = PhoneCriterion(ctc_weight=1.0)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"frame_weight": 0.0}, "frame_weight or ctc_weight must be positive"),
-        ({"blank": True}, "only ctc_weight trains a blank"),
-        ({"ctc_weight": 1.0, "blank": True, "decoder": Viterbi()}, "Viterbi does not decode nets with a blank"),
+        ({"blank": True}, r"only criterion\.ctc_weight trains a blank"),
+        ({"criterion": BOTH, "blank": True, "decoder": Viterbi()}, "Viterbi does not decode nets with a blank"),
         ({"decoder": PrefixBeam()}, "PrefixBeam does not decode nets without a blank"),
-        ({"ctc_weight": 1.0, "blank": True, "shortest": 2}, "a single frame"),
+        ({"criterion": BOTH, "blank": True, "shortest": 2}, "a single frame"),
         ({"prior_weight": 1.5}, "prior_weight"),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         recognizer(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"frame_weight": 0.0}, "frame_weight or ctc_weight must be positive"),
+        ({"sample_weight": -1.0}, "must not be negative"),
+        ({"sum_scale": 0.0}, "sum_scale lies above 0"),
+        ({"sum_scale": 1.5}, "sum_scale lies above 0"),
+        ({"sum_warmup": -1}, "sum_warmup is not negative"),
+    ],
+)
+def test_numbers_of_a_criterion_that_are_out_of_range_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        PhoneCriterion(**options)
+
+
+def test_the_scale_of_the_sum_grows_to_its_own_over_the_warmup():
+    model = recognizer().model
+    batch = batch_of(model, [40, 83, 66])
+    found = model(batch, predict=False)
+    losses = [
+        PhoneCriterion(0.0, 1.0, 0.0, 0.8, 3).losses(model, found, batch, step)["ctc"].item() for step in (0, 1, 3, 9)
+    ]
+    steady = [
+        PhoneCriterion(0.0, 1.0, 0.0, scale).losses(model, found, batch, 0)["ctc"].item()
+        for scale in (0.2, 0.4, 0.8, 0.8)
+    ]
+    assert losses == pytest.approx(steady)
+
+
+def random_phones(generator: torch.Generator) -> tuple[Batch, FrameLogits]:
+    """Six clips of up to eight phones, many of them twice in a row and some optional; one too short, one empty."""
+    tokens = torch.randint(2, (6, 8), generator=generator)
+    counts = torch.randint(1, 9, (6,), generator=generator)
+    lengths = torch.randint(16, 31, (6,), generator=generator)
+    counts[0], lengths[1], lengths[2] = 0, 3, 0
+    counts[1] = 5
+    tokens[torch.arange(8) >= counts[:, None]] = -1
+    optional = (torch.rand(6, 8, generator=generator) < 0.2) & (tokens >= 0)
+    optional[1] = False
+    # Equal phones in as few frames as there may be, and in one less: a blank must part them.
+    tokens[3:5], optional[3:5] = torch.tensor([0, 0, 0, 1, -1, -1, -1, -1]), False
+    lengths[3], lengths[4] = 6, 5
+    mask = torch.zeros(6, 30 * FRAME, dtype=torch.bool)
+    batch = Batch(None, mask, [], transcript=tokens, optional=optional)
+    return batch, FrameLogits(3 * torch.randn(6, 30, 3, generator=generator).double(), lengths, None)
+
+
+def loss_and_gradient(model: PhoneRecognizer, found: FrameLogits, batch: Batch, scale: float = 1.0) -> tuple:
+    """Of the alignments of a batch, with respect to its logits."""
+    logits = found.logits.clone().requires_grad_()
+    loss = alignment_loss(model, found._replace(logits=logits), batch, scale)
+    loss.backward()
+    return loss.detach(), logits.grad
+
+
+@pytest.fixture
+def deterministic():
+    torch.use_deterministic_algorithms(True)
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_ctc_of_pytorch_and_the_sum_of_this_project_are_the_same_in_value_and_gradient(seed, monkeypatch, request):
+    model = recognizer(criterion=BOTH, blank=True, phones=("a", "b")).model
+    batch, found = random_phones(torch.Generator().manual_seed(seed))
+    with monkeypatch.context() as patch:
+        patch.setattr(phone_criterion, "full_sum", None)
+        theirs = loss_and_gradient(model, found, batch)
+    request.getfixturevalue("deterministic")
+    monkeypatch.setattr(F, "ctc_loss", None)
+    ours = loss_and_gradient(model, found, batch)
+    torch.testing.assert_close(theirs, ours)
+    # Not the clips without frames, without enough for their phones, and without one for a blank between equal ones.
+    taught = (theirs[1].abs().sum(-1) > 0).sum(1).tolist()
+    assert taught == [found.lengths[0], 0, 0, 6, 0, found.lengths[5]]
+
+
+@pytest.mark.parametrize(("prior_weight", "scale"), [(0.5, 1.0), (0.0, 0.5)])
+def test_where_scores_are_no_log_probabilities_the_sum_is_this_projects(prior_weight, scale, monkeypatch):
+    """Of others the gradient of PyTorch's CTC is wrong."""
+    monkeypatch.setattr(F, "ctc_loss", None)
+    model = recognizer(criterion=BOTH, blank=True, phones=("a", "b"), prior_weight=prior_weight).model
+    model.prior.copy_(torch.tensor([0.6, 0.3, 0.1]))
+    batch, found = random_phones(torch.Generator().manual_seed(0))
+    _, gradient = loss_and_gradient(model, found, batch, scale)
+    moved = torch.zeros_like(found.logits)
+    moved[5, 3, 1] = 1e-5
+    up, down = (
+        alignment_loss(model, found._replace(logits=found.logits + sign * moved), batch, scale) for sign in (1, -1)
+    )
+    assert gradient[5, 3, 1].item() == pytest.approx((up - down).item() / 2e-5, rel=1e-4)
+
+
+@pytest.mark.parametrize("columns", [0, 2])
+def test_clips_in_which_nothing_is_said_are_all_blanks(columns):
+    model = recognizer(criterion=BOTH, blank=True).model
+    found = FrameLogits(torch.randn(2, 5, 4), torch.tensor([5, 3]), None)
+    tokens = torch.full((2, columns), -1)
+    batch = Batch(None, torch.zeros(2, 1), [], transcript=tokens, optional=torch.zeros_like(tokens, dtype=torch.bool))
+    log = found.logits.log_softmax(-1)[..., 3]
+    expected = -(log[0].sum() + log[1, :3].sum()) / 8
+    torch.testing.assert_close(alignment_loss(model, found, batch), expected)
 
 
 def test_a_corpus_with_other_phones_is_refused_with_both():
@@ -310,4 +426,4 @@ def test_a_corpus_with_other_phones_is_refused_with_both():
 
 def test_a_corpus_without_phones_is_refused():
     with pytest.raises(RequestError, match="neither phones nor texts to recognize"):
-        set_up(RecognitionWaveNet(build, frame=FRAME), Vocabulary(700, speakers=("anna",)))
+        set_up(RecognitionWaveNet(build, hop=FRAME), Vocabulary(700, speakers=("anna",)))

@@ -14,6 +14,7 @@ from lightning_wavenet import blueprint
 from lightning_wavenet.backbone import WaveNet
 from lightning_wavenet.batch import Batch
 from lightning_wavenet.callbacks import LastAndBest
+from lightning_wavenet.checkpoint import FORMAT
 from lightning_wavenet.errors import RequestError
 from lightning_wavenet.metrics import BitsPerSample
 from lightning_wavenet.models import SpeakerModel, UnconditionalModel
@@ -200,9 +201,17 @@ def test_checkpoint_alone_is_enough_to_generate(tones, tmp_path):
     assert all(torch.equal(a, b) for a, b in zip(clips, Sampler(model.backbone).generate(streams), strict=True))
 
 
-def test_a_checkpoint_of_the_first_format_is_refused_in_one_line(tmp_path):
-    torch.save({"state_dict": {}, "lightning_wavenet": {"task": {}, "vocabulary": None}}, tmp_path / "old.ckpt")
-    with pytest.raises(RequestError, match=r"old\.ckpt was written by an early version.*: train it again$"):
+OLD_RECOGNIZER = {"class_path": "lightning_wavenet.models.recognition.PhoneRecognizer", "init_args": {"frame": 160}}
+
+
+@pytest.mark.parametrize(
+    "held",
+    [{"task": {}, "vocabulary": None}, {"model": OLD_RECOGNIZER, "vocabulary": {"sample_rate": 8_000}}],
+    ids=["without a model", "without a format"],
+)
+def test_a_checkpoint_of_an_earlier_version_is_refused_in_one_line(held, tmp_path):
+    torch.save({"state_dict": {}, "lightning_wavenet": held}, tmp_path / "old.ckpt")
+    with pytest.raises(RequestError, match=r"old\.ckpt was written by an earlier version: train it again$"):
         lightning_wavenet.load(tmp_path / "old.ckpt")
 
 
@@ -240,10 +249,9 @@ def test_a_checkpoint_cannot_run_code_of_its_choice(tmp_path):
         ("lightning_wavenet.tasks.base.torch.save", {}),
     ]:
         model = {"class_path": path, "init_args": arguments}
-        torch.save(
-            {"state_dict": {}, "lightning_wavenet": {"model": model, "vocabulary": vocabulary}}, tmp_path / "x.ckpt"
-        )
-        with pytest.raises(RequestError):
+        held = {"format": FORMAT, "model": model, "vocabulary": vocabulary}
+        torch.save({"state_dict": {}, "lightning_wavenet": held}, tmp_path / "x.ckpt")
+        with pytest.raises(RequestError, match=r"the checkpoint (needs|asks for)"):
             lightning_wavenet.load(tmp_path / "x.ckpt")
     assert not (tmp_path / "ran").exists()
 

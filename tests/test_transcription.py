@@ -15,8 +15,8 @@ import lightning_wavenet as lw
 from lightning_wavenet.batch import Batch
 from lightning_wavenet.decoding import BestPath, PrefixBeam
 from lightning_wavenet.models import PhoneRecognizer, TimedPhone, recognition
-from lightning_wavenet.models.frames import ConvolutionalFrames, RecurrentFrames
-from lightning_wavenet.tasks import BaseTask, RecognitionWaveNet, UnconditionalWaveNet
+from lightning_wavenet.models.encoders import ConvolutionalEncoder, RecurrentEncoder
+from lightning_wavenet.tasks import BaseTask, PhoneCriterion, RecognitionWaveNet, UnconditionalWaveNet
 from lightning_wavenet.vocabulary import Vocabulary
 
 RATE, FRAME = 1_000, 10
@@ -25,10 +25,10 @@ A, B, SIL, BLANK = range(4)
 SURE = pytest.approx(np.log(0.9), abs=1e-5)
 
 
-def recognizer(frames: ConvolutionalFrames | RecurrentFrames | None = None, **options: object) -> PhoneRecognizer:
+def recognizer(encoder: ConvolutionalEncoder | RecurrentEncoder | None = None, **options: object) -> PhoneRecognizer:
     torch.manual_seed(0)
-    layers = frames or ConvolutionalFrames(8, layers=2, kernel_size=3)
-    model = PhoneRecognizer(build(), layers, Vocabulary(RATE, phones=NAMES), FRAME, **options)
+    encoder = encoder or ConvolutionalEncoder(8, layers=2, kernel_size=3)
+    model = PhoneRecognizer(build(), encoder, Vocabulary(RATE, phones=NAMES), FRAME, **options)
     with torch.no_grad():
         # So that what is heard matters.
         for parameter in (model.enter.weight, model.classify.weight):
@@ -59,7 +59,7 @@ def plain(phones: list[TimedPhone]) -> list[tuple[str, float, float, int]]:
 
 
 class TestParts:
-    @pytest.mark.parametrize("layers", [ConvolutionalFrames, RecurrentFrames])
+    @pytest.mark.parametrize("layers", [ConvolutionalEncoder, RecurrentEncoder])
     def test_are_heard_as_the_whole_is(self, monkeypatch, layers):
         one = recognizer(layers(8))
         for samples in (10, 49, 50, 137, 500, 733):
@@ -190,7 +190,7 @@ def save(task: BaseTask, path: Path) -> None:
 def test_a_checkpoint_is_all_that_it_takes(tmp_path):
     one, waveform = recognizer(), recording(300)
     one.prior.copy_(torch.tensor([0.5, 0.3, 0.2]))
-    task = RecognitionWaveNet(ctc_weight=1)
+    task = RecognitionWaveNet(criterion=PhoneCriterion(ctc_weight=1))
     task.model = one
     save(task, tmp_path / "some.ckpt")
     again = lw.load(tmp_path / "some.ckpt", "cpu")

@@ -3,23 +3,20 @@
 from lightning_wavenet.callbacks.averaging import WeightAverage
 from lightning_wavenet.callbacks.checkpoints import LAST, PREVIOUS, LastAndBest
 from lightning_wavenet.callbacks.config import SaveConfig
-from lightning_wavenet.callbacks.confusions import ConfusionTable
 from lightning_wavenet.callbacks.execution import Execution
 from lightning_wavenet.callbacks.guard import Guard
 from lightning_wavenet.callbacks.progress import FirstValidation, ModelSize, ProgressLines, Throughput
-from lightning_wavenet.callbacks.samples import PredictionWriter, SampleLogger
+from lightning_wavenet.callbacks.samples import SampleLogger
 from lightning_wavenet.callbacks.signals import Stopped
 
 __all__ = [
     "LAST",
     "PREVIOUS",
-    "ConfusionTable",
     "Execution",
     "FirstValidation",
     "Guard",
     "LastAndBest",
     "ModelSize",
-    "PredictionWriter",
     "ProgressLines",
     "SampleLogger",
     "SaveConfig",

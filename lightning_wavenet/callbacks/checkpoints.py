@@ -20,7 +20,7 @@ LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
 
 
 class LastAndBest(Checkpoint):
-    """Keeps `checkpoints/last.ckpt`, to resume from, and `checkpoints/best.ckpt`, of the lowest criterion.
+    """Keeps `checkpoints/last.ckpt`, to resume from, and `checkpoints/best.ckpt`, of the lowest monitored figure.
 
     The last is written every so many steps and at the end, always right after an optimizer step and after the
     validation at that step, if there is one, so that resuming from it repeats the uninterrupted run exactly. The one
@@ -63,7 +63,7 @@ class LastAndBest(Checkpoint):
         self._end(trainer, self._signals.agreed(trainer))
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Counts from the step that was resumed, and listens for signals."""
+        """Notes the step that it resumes from, and listens for signals."""
         self._seen_step = trainer.global_step
         self._signals.listen()
         resumed = trainer.ckpt_path
@@ -98,7 +98,7 @@ class LastAndBest(Checkpoint):
             return
         figure = None
         if isinstance(pl_module, BaseTask):
-            figure = trainer.callback_metrics.get(f"val/{pl_module.criterion}")
+            figure = trainer.callback_metrics.get(f"val/{pl_module.monitor}")
         if figure is not None and not figure.isnan() and (self.best is None or figure.item() < self.best):
             self.best = figure.item()
             self._save(trainer, BEST)
@@ -128,7 +128,7 @@ class LastAndBest(Checkpoint):
         return {"best": self.best}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes the best of the run that is resumed."""
+        """Resumes from the best so far."""
         self.best = state_dict["best"]
 
 

@@ -64,7 +64,7 @@ class Throughput(Callback):
         return {"seconds": self.seconds}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Counts from there."""
+        """Resumes counting."""
         self.seconds = self._since = state_dict["seconds"]
 
 
@@ -109,8 +109,8 @@ class ProgressLines(Callback):
 class FirstValidation(Callback):
     """Keeps what Lightning's check before training finds, so that the log tells where training began.
 
-    The task's criterion is logged as that of step 0, and is that of the whole validation split where the Trainer's
-    `num_sanity_val_steps` is -1.
+    The task's monitored figure is logged as that of step 0, and is that of the whole validation split where the
+    Trainer's `num_sanity_val_steps` is -1.
     """
 
     def __init__(self) -> None:
@@ -118,7 +118,7 @@ class FirstValidation(Callback):
 
     def on_sanity_check_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Logs the figure, which Lightning would throw away."""
-        name = f"val/{pl_module.criterion}" if isinstance(pl_module, BaseTask) else ""
+        name = f"val/{pl_module.monitor}" if isinstance(pl_module, BaseTask) else ""
         if name not in trainer.callback_metrics:
             return
         self.figure = trainer.callback_metrics[name].item()

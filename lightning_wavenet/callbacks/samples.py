@@ -1,4 +1,4 @@
-"""What the model sounds like while it trains, and the clips that `wavenet predict` asks for."""
+"""What the model sounds like while it trains."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import BasePredictionWriter, Callback
+from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import WandbLogger
 from torch import Tensor
 
 from lightning_wavenet.audio import clip_stem
 from lightning_wavenet.batch import Batch
 from lightning_wavenet.errors import CorpusError
-from lightning_wavenet.files import refuse_existing
 from lightning_wavenet.metrics import level_db, spectral_distance_db
 from lightning_wavenet.models import Clip
 from lightning_wavenet.sampling import Sampler
@@ -157,39 +156,3 @@ def _keep(trainer: pl.Trainer, step: int, generated: Sequence[Clip], recorded: S
             logger.log_audio("samples/audio", [str(path) for path in paths], step=step, caption=ids)
             pictures = [str(path.with_suffix(".png")) for path in paths]
             logger.log_image("samples/spectrogram", pictures, step=step, caption=ids)
-
-
-class PredictionWriter(BasePredictionWriter):
-    """Writes what `predict` generates to a folder, a wav with its spectrogram and description each.
-
-    Args:
-        folder: Where the clips go, under the names of the recordings whose conditions they were generated under.
-        overwrite: Whether clips that exist may be replaced.
-    """
-
-    def __init__(self, folder: Path, overwrite: bool) -> None:
-        super().__init__(write_interval="batch")
-        self.folder = folder
-        self.overwrite = overwrite
-
-    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Looks before minutes are spent on clips that cannot be written, and before another process writes one.
-
-        Raises:
-            RequestError: The folder has files in it.
-        """
-        refuse_existing([self.folder], self.overwrite, "--run")
-
-    def write_on_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        prediction: list[Clip],
-        batch_indices: Sequence[int] | None,
-        batch: Batch,
-        batch_idx: int,
-        dataloader_idx: int,
-    ) -> None:
-        """Writes a batch, and says so."""
-        for clip in prediction:
-            print(clip.save(self.folder / clip_stem(clip.description.id)), flush=True)

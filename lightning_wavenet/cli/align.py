@@ -77,7 +77,7 @@ def align(
     stems = {clip: out / clip_stem(clips.ids[clip]) for clip in chosen.tolist()}
     suffixes = (".TextGrid", ".phn")
     refuse_existing([stem.with_name(stem.name + suffix) for stem in stems.values() for suffix in suffixes], overwrite)
-    shortest = model.shortest * model.frame / rate
+    shortest = model.shortest * model.hop / rate
     checks, too_short = [], []
     for clip in track(chosen.tolist(), description="aligning"):
         id, said = clips.ids[clip], clips.value("transcript", clip)

@@ -7,10 +7,14 @@ from typing import Any
 
 from lightning_wavenet.errors import RequestError
 
+_OF_CRITERION = ("frame_weight", "ctc_weight", "sample_weight", "sum_scale", "sum_warmup")
 RENAMED = {
     "data.crops.batch_size": "data.batch_size",
     "data.crops.workers": "data.num_workers",
     "data.crops.evaluation_windows": "data.crops.validation_windows",
+    "model.frame": "model.hop",
+    "model.frames": "model.encoder",
+    **{f"model.{name}": f"model.criterion.{name}" for name in _OF_CRITERION},
 }
 GONE = {
     "model.speakers": "the corpus says how many speakers there are: leave it out",
@@ -30,8 +34,9 @@ def refuse_old_names(arguments: Sequence[str], configs: Sequence[Mapping[str, An
     flags = [argument[2:].partition("=") for argument in arguments if argument.startswith("--")]
     options = [(name.replace(".init_args", ""), value if given else True) for name, given, value in flags]
     for name, value in (*options, *(option for config in configs for option in _leaves(config))):
-        if name in RENAMED:
-            raise RequestError(f"{name} is now called {RENAMED[name]}")
+        for old, new in RENAMED.items():
+            if name == old or name.startswith(f"{old}."):
+                raise RequestError(f"{name} is now called {new}{name.removeprefix(old)}")
         if name in GONE and value not in (0, None):
             raise RequestError(f"{name} is not an option any more: {GONE[name]}")
 

@@ -21,13 +21,11 @@ from torch._dynamo.exc import BackendCompilerFailed
 
 from lightning_wavenet.callbacks import (
     LAST,
-    ConfusionTable,
     Execution,
     FirstValidation,
     Guard,
     LastAndBest,
     ModelSize,
-    PredictionWriter,
     ProgressLines,
     SampleLogger,
     SaveConfig,
@@ -123,6 +121,7 @@ class WaveNetCLI(LightningCLI):
             super().instantiate_classes()
         except ValueError as error:
             raise RequestError(essence(str(error))) from error
+        self.model.overwrite = self.config[self.subcommand].overwrite
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """A trainer whose root is the run folder."""
@@ -145,10 +144,6 @@ class WaveNetCLI(LightningCLI):
         loggers: list[Logger] = []
         if self.subcommand == "fit":
             loggers = [CSVLogger(run, name="logs"), *(item for item in _listed(given.logger) if item is not True)]
-        if self.subcommand == "predict":
-            callbacks.append(PredictionWriter(run / "predictions", config.overwrite))
-        if self.subcommand == "test":
-            callbacks.append(ConfusionTable(run / "test", config.overwrite))
         return super().instantiate_trainer(
             default_root_dir=str(run),
             logger=loggers,
@@ -223,7 +218,7 @@ class WaveNetCLI(LightningCLI):
         return next(callback for callback in callbacks if isinstance(callback, kind))
 
     def _report(self, stage: str, split: str) -> None:
-        figure = f"{stage}/{self.model.criterion}"
+        figure = f"{stage}/{self.model.monitor}"
         if figure not in self.trainer.callback_metrics:
             raise RequestError(f"the {split} split is empty: raise data.split.{split}")
         if self.trainer.is_global_zero:

@@ -1,4 +1,4 @@
-"""How far recognized phones are from those that were said."""
+"""How far the phones of hypotheses are from those of references."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from torchmetrics import Metric
 
 
 class PhoneErrorRate(Metric):
-    """Substitutions, deletions and insertions of the cheapest alignment, in a hundred phones that were said.
+    """Substitutions, deletions and insertions of the cheapest alignment, in a hundred phones of the references.
 
     Over all utterances together, so that a long one weighs more than a short one. May exceed 100.
 
     Attributes:
-        table: int64 `[P + 1, P + 1]`: how often the phone of the row was recognized as that of the column. The last
-            column stands for phones that were missed, the last row for phones that nobody said.
+        table: int64 `[P + 1, P + 1]`: how often the reference's phone of the row is that of the column in the
+            hypothesis. The last column counts deletions, the last row insertions.
 
     Args:
         phones: P.
@@ -32,15 +32,15 @@ class PhoneErrorRate(Metric):
         zeros = torch.zeros(phones + 1, phones + 1, dtype=torch.int64)
         self.add_state("table", default=zeros, dist_reduce_fx="sum")
 
-    def update(self, recognized: Sequence[int], said: Sequence[int]) -> None:
+    def update(self, hypothesis: Sequence[int], reference: Sequence[int]) -> None:
         """Adds an utterance: indices of its phones."""
-        for block in Levenshtein.opcodes(said, recognized):
-            of_said = list(said[block.src_start : block.src_end])
-            of_recognized = list(recognized[block.dest_start : block.dest_end])
+        for block in Levenshtein.opcodes(reference, hypothesis):
+            of_reference = list(reference[block.src_start : block.src_end])
+            of_hypothesis = list(hypothesis[block.dest_start : block.dest_end])
             # Blocks of equal and of replaced phones have as many of the one as of the other.
-            length = max(len(of_said), len(of_recognized))
-            rows = of_said or [self.phones] * length
-            columns = of_recognized or [self.phones] * length
+            length = max(len(of_reference), len(of_hypothesis))
+            rows = of_reference or [self.phones] * length
+            columns = of_hypothesis or [self.phones] * length
             where = torch.tensor([rows, columns], device=self.table.device)
             self.table.index_put_(tuple(where), torch.ones_like(where[0]), accumulate=True)
 

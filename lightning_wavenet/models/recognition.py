@@ -27,7 +27,7 @@ from lightning_wavenet.decoding import (
     align,
     between_blanks,
 )
-from lightning_wavenet.models.frames import ConvolutionalFrames, RecurrentFrames, standardized
+from lightning_wavenet.models.encoders import ConvolutionalEncoder, RecurrentEncoder, standardized
 from lightning_wavenet.models.model import Model, Names
 from lightning_wavenet.phones import PhoneSet, fold
 from lightning_wavenet.vocabulary import Vocabulary
@@ -62,15 +62,15 @@ class TimedPhone(NamedTuple):
 
 
 class PhoneRecognizer(Model):
-    """A WaveNet whose skip sum is averaged over frames and read by layers that see both ways in time.
+    """A WaveNet whose skip sum is averaged over frames and read by an encoder that sees both ways in time.
 
-    Frame n is made of the steps whose last sample is n * frame to (n + 1) * frame - 1.
+    Frame n is made of the steps whose last sample is n * hop to (n + 1) * hop - 1.
 
     Args:
         backbone: The net, without conditions.
-        frames: The layers over frames.
+        encoder: The layers over frames.
         vocabulary: Names the phones.
-        frame: Samples that are averaged; the paper's 160 are 10 ms at 16 kHz.
+        hop: Samples that are averaged to a frame; the paper's 160 are 10 ms at 16 kHz.
         blank: Whether there is a class for "no phone" between phones (CTC). Without it every frame is a phone, or a
             silence where one is allowed, which gives times instead of peaks.
         prior_weight: How much of the classes' mean log-probability is taken off their scores, 0 to 1.
@@ -87,9 +87,9 @@ class PhoneRecognizer(Model):
     def __init__(
         self,
         backbone: WaveNet,
-        frames: ConvolutionalFrames | RecurrentFrames,
+        encoder: ConvolutionalEncoder | RecurrentEncoder,
         vocabulary: Vocabulary,
-        frame: int = 160,
+        hop: int = 160,
         blank: bool = False,
         prior_weight: float = 0.0,
         shortest: int = 1,
@@ -99,8 +99,8 @@ class PhoneRecognizer(Model):
         super().__init__(vocabulary)
         if backbone.global_channels or backbone.upsampling is not None:
             raise ValueError("a recognizer's backbone has no conditions: leave out its global_channels and upsampling")
-        if min(frame, shortest) < 1:
-            raise ValueError(f"frame and shortest must be at least 1, got {frame} and {shortest}")
+        if min(hop, shortest) < 1:
+            raise ValueError(f"hop and shortest must be at least 1, got {hop} and {shortest}")
         if not 0 <= prior_weight <= 1:
             raise ValueError(f"prior_weight lies between 0 and 1, got {prior_weight}")
         if blank and shortest > 1:
@@ -111,16 +111,16 @@ class PhoneRecognizer(Model):
         if not phones:
             raise ValueError("the corpus has neither phones nor texts to recognize")
         self.backbone = backbone
-        self.frames = frames
-        self.frame = frame
+        self.encoder = encoder
+        self.hop = hop
         self.blank = blank
         self.prior_weight = prior_weight
         self.shortest = shortest
         self.decoder = decoder
         self.score_set = score_set
         classes = phones + blank
-        self.enter = nn.Linear(backbone.skip_channels, frames.channels)
-        self.classify = nn.Linear(frames.channels, classes)
+        self.enter = nn.Linear(backbone.skip_channels, encoder.channels)
+        self.classify = nn.Linear(encoder.channels, classes)
         self.register_buffer("prior", torch.full((classes,), 1 / classes))
         self.register_buffer("bigram_start", torch.zeros(phones))
         self.register_buffer("bigram_follow", torch.zeros(phones, phones))
@@ -129,12 +129,12 @@ class PhoneRecognizer(Model):
     @property
     def history(self) -> int:
         """Samples in front of a clip, which the first frame's first step depends on: whole frames."""
-        return -(-self.backbone.receptive_field // self.frame) * self.frame
+        return -(-self.backbone.receptive_field // self.hop) * self.hop
 
     @property
     def request(self) -> Request:
         """Whole clips with their phones."""
-        return Request(frozenset({"phones", "transcript"}), history=self.history, hop=self.frame, whole_clips=True)
+        return Request(frozenset({"phones", "transcript"}), history=self.history, hop=self.hop, whole_clips=True)
 
     @property
     def blank_index(self) -> int | None:
@@ -171,7 +171,7 @@ class PhoneRecognizer(Model):
         if predict:
             parameters = self.backbone.head(steps[self.history - self.backbone.receptive_field : -1])
             nats = self.backbone.distribution.nll(parameters, codes[:, self.history :].T).T
-        lengths = batch.target_mask.sum(1) // self.frame
+        lengths = batch.target_mask.sum(1) // self.hop
         return FrameLogits(self.read(self._pooled(steps), lengths), lengths, nats)
 
     def pool(self, waveform: Tensor) -> Tensor:
@@ -181,14 +181,19 @@ class PhoneRecognizer(Model):
     def read(self, pooled: Tensor, lengths: Tensor) -> Tensor:
         """Logits `[B, N, C]` of clips of `lengths` `[B]` (frames), from what `pool` makes of them."""
         entered = self.enter(standardized(pooled.float(), lengths))
-        return self.classify(self.frames(entered, lengths)).float()
+        return self.classify(self.encoder(entered, lengths)).float()
 
     def _pooled(self, steps: Tensor) -> Tensor:
         # Step j depends on sample j + R - 1 last.
         first = self.history - self.backbone.receptive_field + 1
-        count = (len(steps) - first) // self.frame
-        means = F.relu(steps[first : first + count * self.frame]).unflatten(0, (count, self.frame)).mean(1)
+        count = (len(steps) - first) // self.hop
+        means = F.relu(steps[first : first + count * self.hop]).unflatten(0, (count, self.hop)).mean(1)
         return means.transpose(0, 1)
+
+    def labels(self, batch: Batch) -> Tensor:
+        """int64 `[B, N]`: the phone of each frame behind `history`, -1 where there is none; needs `Batch.phones`."""
+        assert batch.phones is not None
+        return batch.phones[:, self.history // self.hop :]
 
     def scores(self, logits: Tensor) -> Tensor:
         """Log-probabilities `[..., C]` less prior_weight times the logarithm of the prior."""
@@ -212,15 +217,15 @@ class PhoneRecognizer(Model):
     @torch.inference_mode()
     def log_probabilities(self, waveform: Tensor) -> Tensor:
         """float32 `[N, C]` of the N whole frames of a recording `[T]`, of which the backbone reads a part at a time."""
-        frame, history = self.frame, self.history
-        frames = len(waveform) // frame
-        part = max(1, round(_PART_SECONDS * self.vocabulary.sample_rate / frame))
+        hop, history = self.hop, self.history
+        frames = len(waveform) // hop
+        part = max(1, round(_PART_SECONDS * self.vocabulary.sample_rate / hop))
         if not frames:
             return torch.zeros(0, len(self.vocabulary.phones) + self.blank)
         padded = torch.cat([waveform.new_zeros(history), waveform])
-        # Frame n of the recording ends with sample history + (n + 1) * frame - 1 of what is padded.
+        # Frame n of the recording ends with sample history + (n + 1) * hop - 1 of what is padded.
         starts = range(0, frames, part)
-        parts = [padded[start * frame : history + min(start + part, frames) * frame] for start in starts]
+        parts = [padded[start * hop : history + min(start + part, frames) * hop] for start in starts]
         pooled = torch.cat([self.pool(waves[None].to(self.device)) for waves in parts], dim=1)
         return self.read(pooled, torch.tensor([frames], device=self.device))[0].log_softmax(-1).cpu()
 
@@ -239,7 +244,7 @@ class PhoneRecognizer(Model):
     def align(self, waveform: Tensor, phones: Sequence[int], optional: Sequence[bool]) -> list[TimedPhone]:
         """When each phone of a known sequence is said, without gaps.
 
-        With a net that has a blank, a phone goes on to the middle of the blanks between it and the next; its silences
+        With a net that has a blank, a phone lasts to the middle of the blanks between it and the next; its silences
         are what lies before the first phone and after the last.
 
         Args:
@@ -277,7 +282,7 @@ class PhoneRecognizer(Model):
         sure: Sequence[Segment] | None = None,
     ) -> list[TimedPhone]:
         """Segments in seconds; their scores are those of the frames in `sure`, where these are others."""
-        seconds = self.frame / self.vocabulary.sample_rate
+        seconds = self.hop / self.vocabulary.sample_rate
         scores = [float(log[start:end, phone].mean()) for phone, start, end in sure or segments]
         return [
             TimedPhone(self.vocabulary.phones[phone], start * seconds, end * seconds, score, token)

@@ -51,25 +51,27 @@ class BaseTask(pl.LightningModule, ABC):
     """Trains a model.
 
     A task builds its model when it knows the corpus, which says how many speakers, phones and so on there are. It reads
-    batches only; which corpus they come from it does not know. What is lowest in the best checkpoint is its criterion:
-    every validation logs it as "val/" and its name, every test as "test/" and its name.
+    batches only; which corpus they come from it does not know. The best checkpoint is that of the lowest monitored
+    figure: every validation logs it as "val/" and its name, every test as "test/" and its name.
 
     Attributes:
-        criterion: Name of that figure.
+        monitor: Name of that figure.
         free_options: Options in which a run may differ from the checkpoint that it resumes from.
         model: What is trained; a task that is not set up has none.
         weights: A checkpoint whose weights the model begins with, as far as they fit (`--weights`).
+        overwrite: Whether the callbacks of a task (`configure_callbacks`) may replace files (`--overwrite`).
 
     Args:
         optimizer: Makes the optimizer from the parameters; None: Adam as it comes.
         lr_scheduler: Makes a learning-rate schedule from the optimizer, stepped every training step, and
-            `ReduceLROnPlateau` with the criterion of every validation; None for none.
+            `ReduceLROnPlateau` with the monitored figure of every validation; None for none.
     """
 
-    criterion: ClassVar[str]
+    monitor: ClassVar[str]
     free_options: ClassVar[frozenset[str]] = frozenset()
     model: Model
     weights: Path | None = None
+    overwrite: bool = False
 
     def __init__(
         self,
@@ -94,7 +96,7 @@ class BaseTask(pl.LightningModule, ABC):
 
     @abstractmethod
     def unit(self) -> str:
-        """What the criterion is measured in, and under which conditions, in words."""
+        """What the monitored figure is measured in, and under which conditions, in words."""
 
     @property
     def request(self) -> Request:
@@ -187,7 +189,7 @@ class BaseTask(pl.LightningModule, ABC):
             "lr_scheduler": {
                 "scheduler": scheduler,
                 "interval": "step",
-                "monitor": f"val/{self.criterion}",
+                "monitor": f"val/{self.monitor}",
                 "strict": False,  # There is none before the first validation.
             },
         }
@@ -201,7 +203,7 @@ class BaseTask(pl.LightningModule, ABC):
             scheduler.step(metric)
 
     def on_validation_epoch_end(self) -> None:
-        """Notes that the criterion is a new one."""
+        """Notes that the monitored figure is a new one."""
         self._validated = not self.trainer.sanity_checking
 
     # Checkpoint
@@ -232,7 +234,7 @@ class BaseTask(pl.LightningModule, ABC):
         if theirs["task"] == ours["task"]:
             self._compare(Vocabulary.from_plain(saved["vocabulary"]), "the checkpoint")
         for option in ("task", *ours):
-            if option not in self.free_options and theirs.get(option) != ours[option]:
+            if option.partition(".")[0] not in self.free_options and theirs.get(option) != ours[option]:
                 raise RequestError(f"the checkpoint has {option} {theirs.get(option)}, this run {ours[option]}")
         if not self.trainer.training:
             self.model.checkpoint, self.model.step = Path(str(self.trainer.ckpt_path)), checkpoint["global_step"]
@@ -256,16 +258,28 @@ class BaseTask(pl.LightningModule, ABC):
         self._random = None
 
     def _options(self) -> dict[str, Any]:
-        return {"task": type(self).__name__} | blueprint.describe(self)["init_args"]
+        return {"task": type(self).__name__} | _dotted(blueprint.describe(self)["init_args"])
 
     def _optimizer_name(self) -> str:
         return type(self.optimizer(self.parameters())).__name__
 
 
+def _dotted(options: dict[str, Any]) -> dict[str, Any]:
+    """Options as the command names them: those of a component, such as a criterion, behind its name and a dot."""
+    flat: dict[str, Any] = {}
+    for name, value in options.items():
+        if isinstance(value, dict) and set(value) == {"class_path", "init_args"}:
+            flat[name] = value["class_path"]
+            flat |= {f"{name}.{inner}": one for inner, one in _dotted(value["init_args"]).items()}
+        else:
+            flat[name] = value
+    return flat
+
+
 def _flat(model: dict[str, Any]) -> dict[str, Any]:
     """A model's blueprint as one flat dictionary: its own options and its backbone's."""
     own = {name: value for name, value in model["init_args"].items() if name != "backbone"}
-    return own | model["init_args"].get("backbone", {"init_args": {}})["init_args"]
+    return _dotted(own | model["init_args"].get("backbone", {"init_args": {}})["init_args"])
 
 
 def _machine() -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor
 
@@ -13,6 +14,7 @@ from lightning_wavenet.metrics import BitsPerSample
 from lightning_wavenet.models import Clip, GenerativeModel
 from lightning_wavenet.sampling import Sampler
 from lightning_wavenet.tasks.base import BackboneCallable, BaseTask
+from lightning_wavenet.tasks.predictions import PredictionWriter
 
 
 class GenerationTask(BaseTask):
@@ -25,7 +27,7 @@ class GenerationTask(BaseTask):
             `ReduceLROnPlateau` with the "val/bits" of every validation; None for none.
     """
 
-    criterion = "bits"
+    monitor = "bits"
     model: GenerativeModel
 
     def __init__(
@@ -39,6 +41,10 @@ class GenerationTask(BaseTask):
         self.validation_bits = BitsPerSample()
         self.test_bits = BitsPerSample()
         self._predicted = 0
+
+    def configure_callbacks(self) -> list[Callback]:
+        """The writer of what `predict` generates."""
+        return [PredictionWriter(self.overwrite)]
 
     def unit(self) -> str:
         """Bits, of which codec and at which rate."""

@@ -1,4 +1,4 @@
-"""What follows the pooling of a recogniser: layers over frames that see both ways in time.
+"""What follows the pooling of a recognizer: encoders, layers over frames that see both ways in time.
 
 Their width is `channels`. What lies beyond a clip's length has no influence on the frames within it.
 """
@@ -13,7 +13,7 @@ from torch.nn import functional as F
 def standardized(frames: Tensor, lengths: Tensor) -> Tensor:
     """Frames with mean 0 and standard deviation 1 of every channel over each clip, and 0 beyond it.
 
-    Takes the loudness and the timbre of the recording out of them, as cepstral mean and variance normalisation does.
+    Takes the loudness and the timbre of the recording out of them, as cepstral mean and variance normalization does.
 
     Args:
         frames: `[B, N, C]`.
@@ -21,11 +21,11 @@ def standardized(frames: Tensor, lengths: Tensor) -> Tensor:
     """
     inside = (torch.arange(frames.shape[1], device=frames.device) < lengths[:, None])[..., None]
     count = lengths.clamp(min=1)[:, None, None]
-    centred = (frames - (frames * inside).sum(1, keepdim=True) / count) * inside
-    return centred * (centred.square().sum(1, keepdim=True) / count + 1e-6).rsqrt()
+    centered = (frames - (frames * inside).sum(1, keepdim=True) / count) * inside
+    return centered * (centered.square().sum(1, keepdim=True) / count + 1e-6).rsqrt()
 
 
-class ConvolutionalFrames(nn.Module):
+class ConvolutionalEncoder(nn.Module):
     """Non-causal convolutions in a row (section 3.4), each added to its input.
 
     Args:
@@ -58,7 +58,7 @@ class ConvolutionalFrames(nn.Module):
         return frames
 
 
-class RecurrentFrames(nn.Module):
+class RecurrentEncoder(nn.Module):
     """Bidirectional LSTM layers, whose output is added to their input.
 
     Args:
