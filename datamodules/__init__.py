@@ -13,7 +13,7 @@ from datamodules.records import Listing, Problem, Record, SplitName
 from datamodules.splits import Split
 from datamodules.timit import TIMITDataModule
 from datamodules.vctk import VCTKDataModule
-from lightning_wavenet.phones import Phone
+from lightning_wavenet.text.phones import Phone
 
 __all__ = [
     "FIELDS",

@@ -9,8 +9,8 @@ from typing import Any
 from datamodules.base import AudioDataModule
 from datamodules.phone_times import read_phones
 from datamodules.records import Listing, Problem, Record, SplitName
-from lightning_wavenet.audio import AUDIO_SUFFIXES
 from lightning_wavenet.errors import CorpusError, RequestError
+from lightning_wavenet.files.audio import AUDIO_SUFFIXES
 
 _GROUPS = ("speaker", "label", "split", "validation", "test")
 _SPLITS: dict[str, SplitName] = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}

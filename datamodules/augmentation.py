@@ -11,7 +11,7 @@ import torchaudio
 from numpy.typing import NDArray
 
 from lightning_wavenet.errors import RequestError
-from lightning_wavenet.phones import Phone
+from lightning_wavenet.text.phones import Phone
 
 _LOUDEST_NOISE_DB = 20.0
 """Below the clip."""

@@ -38,11 +38,11 @@ from datamodules.phone_times import ALIGNMENT_SUFFIXES, find_alignment
 from datamodules.records import Listing, Problem, SplitName
 from datamodules.splits import Split, divide
 from datamodules.transcripts import Transcript
-from lightning_wavenet import blueprint
-from lightning_wavenet.batch import Batch, Request
+from lightning_wavenet.data import blueprint
+from lightning_wavenet.data.batch import Batch, Request
+from lightning_wavenet.data.vocabulary import Vocabulary
 from lightning_wavenet.errors import CorpusError, RequestError
 from lightning_wavenet.features import Extractor
-from lightning_wavenet.vocabulary import Vocabulary
 
 log = logging.getLogger(__name__)
 

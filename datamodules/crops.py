@@ -16,10 +16,10 @@ from torch.utils.data import Dataset
 from datamodules.augmentation import Augmentation
 from datamodules.clips import Clips
 from datamodules.fields import Field, Window
-from lightning_wavenet.batch import Batch, Request
+from lightning_wavenet.data.batch import Batch, Request
+from lightning_wavenet.data.vocabulary import Vocabulary
 from lightning_wavenet.errors import RequestError
-from lightning_wavenet.phones import Phone
-from lightning_wavenet.vocabulary import Vocabulary
+from lightning_wavenet.text.phones import Phone
 
 Alter = Callable[[NDArray[np.float32], list[Phone]], tuple[NDArray[np.float32], list[Phone]]]
 """Makes another waveform `[T']` and other phones out of a clip's."""

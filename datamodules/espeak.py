@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lightning_wavenet.errors import RequestError
-from lightning_wavenet.phones import Phone
+from lightning_wavenet.text.phones import Phone
 
 PAUSE = "_"
 """Label of a pause, and of the silence before and after an utterance."""

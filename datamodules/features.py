@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from datamodules.clips import Clips
 from datamodules.tables import ROWS_A_WRITE, digest, open_table
-from lightning_wavenet import blueprint
+from lightning_wavenet.data import blueprint
 from lightning_wavenet.features import Extractor
 
 _COLUMNS = datasets.Features(

@@ -20,7 +20,7 @@ from datamodules.phone_times import read_alignment
 from datamodules.records import Problem, Record
 from datamodules.tables import stamp
 from datamodules.transcripts import SPOKEN, UNKNOWN, Transcript, frame_labels, transcript
-from lightning_wavenet.phones import Phone
+from lightning_wavenet.text.phones import Phone
 
 _TEXT = datasets.Value("string")
 

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from lightning_wavenet.audio import clip_stem
-from lightning_wavenet.phones import SILENCE, Phone
-from lightning_wavenet.textgrid import read_tier
+from lightning_wavenet.files.audio import clip_stem
+from lightning_wavenet.files.textgrid import read_tier
+from lightning_wavenet.text.phones import SILENCE, Phone
 
 ALIGNMENT_SUFFIXES = (".phn", ".TextGrid", ".lab")
 """The first of these that an utterance has is taken."""

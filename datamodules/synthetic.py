@@ -28,8 +28,8 @@ from datamodules.espeak import PAUSE, Espeak, Voice
 from datamodules.phone_times import write_phones
 from datamodules.sentences import sentences
 from lightning_wavenet.errors import RequestError
-from lightning_wavenet.files import need_folder, refuse_existing
-from lightning_wavenet.phones import Phone
+from lightning_wavenet.files.atomic import need_folder, refuse_existing
+from lightning_wavenet.text.phones import Phone
 
 Source = Literal["speech", "tones"]
 

@@ -14,7 +14,7 @@ from datamodules.fields import Phones
 from datamodules.phone_times import read_phones
 from datamodules.records import Listing, Problem, Record, SplitName
 from lightning_wavenet.errors import CorpusError
-from lightning_wavenet.phones import TIMIT_61, Phone, PhoneSet, fold, fold_all
+from lightning_wavenet.text.phones import TIMIT_61, Phone, PhoneSet, fold, fold_all
 
 _DEVELOPMENT = frozenset(
     """

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lightning_wavenet.phones import SILENCE, Phone
 from lightning_wavenet.text import PHONES, Lexicon, words
+from lightning_wavenet.text.phones import SILENCE, Phone
 from lightning_wavenet.text.symbols import unstressed
 
 SPOKEN = tuple(sorted((*PHONES, SILENCE)))

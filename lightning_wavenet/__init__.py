@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lightning_wavenet.backbone import WaveNet
-    from lightning_wavenet.batch import Batch, Request
-    from lightning_wavenet.checkpoint import load
+    from lightning_wavenet.data.batch import Batch, Request
+    from lightning_wavenet.models.checkpoint import load
     from lightning_wavenet.sampling import Sampler, Stream
 
 __version__ = "0.1.0"
 __all__ = ["Batch", "Request", "Sampler", "Stream", "WaveNet", "__version__", "load"]
 
 _HOMES = {
-    "Batch": "lightning_wavenet.batch",
-    "Request": "lightning_wavenet.batch",
+    "Batch": "lightning_wavenet.data.batch",
+    "Request": "lightning_wavenet.data.batch",
     "WaveNet": "lightning_wavenet.backbone",
     "Sampler": "lightning_wavenet.sampling",
     "Stream": "lightning_wavenet.sampling",
-    "load": "lightning_wavenet.checkpoint",
+    "load": "lightning_wavenet.models.checkpoint",
 }
 
 

@@ -13,9 +13,9 @@ from torch.nn import functional as F
 
 from lightning_wavenet.backbone import RepeatUpsampling, TransposedUpsampling, WaveNet
 from lightning_wavenet.backbone.local_condition import UpsampledFrames, at_samples
+from lightning_wavenet.data.vocabulary import Vocabulary
 from lightning_wavenet.sampling import Stream, native
 from lightning_wavenet.tasks import BaseTask
-from lightning_wavenet.vocabulary import Vocabulary
 
 needs_native = pytest.mark.skipif(isinstance(native.load(), str), reason=f"no native engine: {native.load()}")
 

@@ -9,7 +9,7 @@ import soundfile as sf
 from numpy.typing import NDArray
 
 from datamodules import Audio, AudioFolderDataModule, Crops, Split
-from lightning_wavenet.batch import Request
+from lightning_wavenet.data.batch import Request
 
 RATE = 8000
 

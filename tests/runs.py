@@ -24,7 +24,7 @@ model:
       init_args:
         lr: 0.02
     lr_scheduler:
-      class_path: lightning_wavenet.schedules.WarmupCosine
+      class_path: lightning_wavenet.tasks.schedules.WarmupCosine
       init_args:
         total_steps: 400
         warmup_steps: 5

@@ -12,7 +12,7 @@ import soundfile as sf
 from recordings import RATE
 
 from datamodules import Audio, AudioDataModule, Crops, Listing, Phone, Record, Split
-from lightning_wavenet.batch import Request
+from lightning_wavenet.data.batch import Request
 
 
 @dataclass(frozen=True)

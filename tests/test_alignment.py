@@ -7,8 +7,8 @@ import math
 import pytest
 import torch
 
-from lightning_wavenet.alignment import Check, check, report
 from lightning_wavenet.models import TimedPhone
+from lightning_wavenet.models.plausibility import Check, check, report
 
 RATE = 1_000
 

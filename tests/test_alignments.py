@@ -11,11 +11,11 @@ import soundfile as sf
 import datamodules.cache
 from datamodules import Audio, AudioFolderDataModule, Crops, Split
 from datamodules.phone_times import read_alignment
-from lightning_wavenet.batch import Request
 from lightning_wavenet.cli.main import main
+from lightning_wavenet.data.batch import Request
 from lightning_wavenet.errors import RequestError
-from lightning_wavenet.phones import Phone
-from lightning_wavenet.textgrid import write_textgrid
+from lightning_wavenet.files.textgrid import write_textgrid
+from lightning_wavenet.text.phones import Phone
 
 FILE_RATE, RATE = 16_000, 8_000
 TIMES = [("sil", 0.0, 0.05), ("b", 0.05, 0.12), ("aa", 0.12, 0.25)]  # In seconds, of a recording of 0.25 s.

@@ -8,11 +8,9 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 FLOORS = [
     {f"lightning_wavenet.{name}" for name in ("cpp", "errors")},
-    {f"lightning_wavenet.{name}" for name in ("backbone", "files", "machine", "memory", "phones", "schedules")},
-    {f"lightning_wavenet.{name}" for name in ("audio", "batch", "blueprint", "text", "textgrid", "vocabulary")},
+    {f"lightning_wavenet.{name}" for name in ("backbone", "data", "files", "machine", "text")},
     {f"lightning_wavenet.{name}" for name in ("decoding", "features", "metrics", "sampling")},
     {"lightning_wavenet.models", "datamodules"},
-    {f"lightning_wavenet.{name}" for name in ("alignment", "checkpoint")},
     {"lightning_wavenet.tasks"},
     {f"lightning_wavenet.{name}" for name in ("benchmarks", "callbacks")},
     {"lightning_wavenet.cli"},

@@ -11,7 +11,7 @@ from speech import Speech, Utterance
 
 from datamodules import Crops, Phone
 from datamodules.augmentation import Augmentation
-from lightning_wavenet.batch import Request
+from lightning_wavenet.data.batch import Request
 from lightning_wavenet.errors import RequestError
 
 RATE = 8_000

@@ -20,7 +20,7 @@ from datamodules.decoding import DecodingError, decode
 from datamodules.fields import FIELDS
 from datamodules.records import Listing, Problem, Record
 from lightning_wavenet.errors import CorpusError, RequestError
-from lightning_wavenet.phones import Phone
+from lightning_wavenet.text.phones import Phone
 
 
 def listing_of(root: Path) -> Listing:

@@ -19,9 +19,9 @@ from nets import build, needs_native, stream_for, teacher_forced
 
 import lightning_wavenet
 from datamodules import Audio, AudioFolderDataModule, Crops, Split
-from lightning_wavenet.batch import Request
 from lightning_wavenet.cli.main import VERBS, main
 from lightning_wavenet.cpp import NATIVE, compile_for
+from lightning_wavenet.data.batch import Request
 from lightning_wavenet.features import Utterance
 from lightning_wavenet.sampling import Sampler, Stream, native
 from lightning_wavenet.sampling.native import session

@@ -12,7 +12,7 @@ from recordings import RATE, opened, ramps, values, write_clips
 
 from datamodules import Audio, AudioDataModule, AudioFolderDataModule, Crops, Listing, Split, VCTKDataModule
 from datamodules.splits import divide
-from lightning_wavenet.batch import Request
+from lightning_wavenet.data.batch import Request
 from lightning_wavenet.errors import CorpusError, RequestError
 
 CROPS = Crops(100)

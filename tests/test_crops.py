@@ -10,7 +10,7 @@ from recordings import opened, ramps, values, write_clips
 from datamodules import Audio, AudioFolderDataModule, Crops, Split
 from datamodules.crops import EvaluationWindows, Prompts, Slicer, TrainingCrops
 from datamodules.loaders import CropSampler, WindowSampler
-from lightning_wavenet.batch import Request
+from lightning_wavenet.data.batch import Request
 from lightning_wavenet.errors import CorpusError, RequestError
 
 LENGTHS = (950, 60, 2000, 7, 333, 1200)

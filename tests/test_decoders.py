@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from nets import build
 
+from lightning_wavenet.data.vocabulary import Vocabulary
 from lightning_wavenet.decoding import BestPath, Bigram, PrefixBeam, Segment, Token, Viterbi, between_blanks
 from lightning_wavenet.models import PhoneRecognizer
 from lightning_wavenet.models.encoders import ConvolutionalEncoder
-from lightning_wavenet.vocabulary import Vocabulary
 
 FLAT = Bigram(np.full(2, np.log(0.5)), np.full((2, 2), np.log(1 / 3)), np.full(2, np.log(1 / 3)))
 BLANK = 2

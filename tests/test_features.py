@@ -17,7 +17,7 @@ import lightning_wavenet
 from datamodules import Audio, AudioFolderDataModule, Crops, Split
 from lightning_wavenet.backbone import Conditions, RepeatUpsampling, TransposedUpsampling, WaveNet
 from lightning_wavenet.backbone.local_condition import UpsampledFrames, at_samples
-from lightning_wavenet.batch import Batch
+from lightning_wavenet.data.batch import Batch
 from lightning_wavenet.features import MelSpectrogram, Utterance
 from lightning_wavenet.models import GenerativeModel
 from lightning_wavenet.sampling import Sampler

@@ -15,7 +15,7 @@ from speech import Speech, Utterance
 
 import datamodules.cache
 from datamodules import FIELDS, Crops, Field, Listing, Phone, Split
-from lightning_wavenet.batch import Request
+from lightning_wavenet.data.batch import Request
 from lightning_wavenet.errors import RequestError
 from lightning_wavenet.features import Extractor, MelSpectrogram
 from lightning_wavenet.features import Utterance as Seen

@@ -10,11 +10,11 @@ from torch import nn
 from torchmetrics import MeanMetric
 
 import lightning_wavenet as lw
-from lightning_wavenet.batch import Batch, Request
 from lightning_wavenet.cli.main import main
+from lightning_wavenet.data.batch import Batch, Request
+from lightning_wavenet.data.vocabulary import Vocabulary
 from lightning_wavenet.models import Model
 from lightning_wavenet.tasks import BaseTask
-from lightning_wavenet.vocabulary import Vocabulary
 
 
 class NextFrame(Model):

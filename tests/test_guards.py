@@ -16,13 +16,13 @@ from nets import build
 from datamodules import Audio, AudioFolderDataModule, Crops
 from lightning_wavenet.backbone import MuLawSoftmax, WaveNet
 from lightning_wavenet.backbone.fused.gate import _library
-from lightning_wavenet.batch import Batch
 from lightning_wavenet.callbacks.execution import Execution
 from lightning_wavenet.callbacks.guard import Guard
+from lightning_wavenet.data.batch import Batch
+from lightning_wavenet.data.vocabulary import Vocabulary
 from lightning_wavenet.errors import RequestError, TrainingError
 from lightning_wavenet.sampling import native
 from lightning_wavenet.tasks import RecognitionWaveNet, UnconditionalWaveNet
-from lightning_wavenet.vocabulary import Vocabulary
 
 
 class Sick(UnconditionalWaveNet):

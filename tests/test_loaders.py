@@ -11,7 +11,7 @@ from recordings import opened, ramps, write_clips
 
 from datamodules import AudioFolderDataModule, Crops
 from datamodules.loaders import ResumableLoader
-from lightning_wavenet.batch import Batch, Request
+from lightning_wavenet.data.batch import Batch, Request
 
 STEPS = 5
 """Batches in an epoch."""

@@ -11,10 +11,10 @@ from torch.nn import functional as F
 
 from lightning_wavenet.backbone import WaveNet
 from lightning_wavenet.backbone.residual import ResidualStack
+from lightning_wavenet.data.vocabulary import Vocabulary
 from lightning_wavenet.models import UnconditionalModel
 from lightning_wavenet.sampling import Sampler, Stream, sampler
 from lightning_wavenet.sampling.cuda import CudaSession
-from lightning_wavenet.vocabulary import Vocabulary
 
 HOP, SPAN = 7, 20
 """A row of the condition stands for 7 samples, and is made of the 20 samples before them."""

@@ -15,11 +15,11 @@ import torch
 from nets import build
 
 import lightning_wavenet as lw
-from lightning_wavenet.batch import Batch, Request
 from lightning_wavenet.cli.main import main
+from lightning_wavenet.data.batch import Batch, Request
+from lightning_wavenet.data.vocabulary import Vocabulary
 from lightning_wavenet.errors import RequestError
 from lightning_wavenet.models import SpeakerModel, UnconditionalModel
-from lightning_wavenet.vocabulary import Vocabulary
 
 VOICES = Vocabulary(8_000, speakers=("ann", "bob"))
 

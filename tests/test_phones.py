@@ -8,7 +8,7 @@ import torch
 from datamodules import Phone
 from datamodules.phone_times import read_phones, write_phones
 from lightning_wavenet.metrics import PhoneErrorRate
-from lightning_wavenet.phones import TIMIT_61, fold, fold_all
+from lightning_wavenet.text.phones import TIMIT_61, fold, fold_all
 
 # As published with Kaldi's recipe (phones.60-48-39.map): label, folded to 48, folded to 39; q is deleted.
 TABLE = """

@@ -14,8 +14,9 @@ from recordings import opened, write_clips
 from torch.nn import functional as F
 
 from datamodules import Crops
-from lightning_wavenet import blueprint
-from lightning_wavenet.batch import Batch
+from lightning_wavenet.data import blueprint
+from lightning_wavenet.data.batch import Batch
+from lightning_wavenet.data.vocabulary import Vocabulary
 from lightning_wavenet.decoding import BestPath, PrefixBeam, Segment, Viterbi
 from lightning_wavenet.errors import RequestError
 from lightning_wavenet.models import PhoneRecognizer
@@ -29,7 +30,6 @@ from lightning_wavenet.tasks import (
     phone_criterion,
 )
 from lightning_wavenet.tasks.phone_criterion import alignment_loss
-from lightning_wavenet.vocabulary import Vocabulary
 
 FRAME = 7
 PHONES = ("a", "b", "sil")

@@ -22,7 +22,7 @@ from datamodules.sentences import sentences
 from datamodules.synthetic import SPEAKERS, synthesize_folder, synthesize_vctk, tone_speakers, tones
 from datamodules.vctk import VCTKDataModule
 from lightning_wavenet.errors import RequestError
-from lightning_wavenet.phones import Phone
+from lightning_wavenet.text.phones import Phone
 
 needs_espeak = pytest.mark.skipif(
     find_spec("espeakng_loader") is None, reason="espeak-ng is not installed: pip install lightning-wavenet[synthetic]"

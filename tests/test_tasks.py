@@ -10,18 +10,18 @@ from torch.nn import functional as F
 
 import lightning_wavenet
 from datamodules import Audio, AudioFolderDataModule, Crops, Split
-from lightning_wavenet import blueprint
 from lightning_wavenet.backbone import WaveNet
-from lightning_wavenet.batch import Batch
 from lightning_wavenet.callbacks import LastAndBest
-from lightning_wavenet.checkpoint import FORMAT
+from lightning_wavenet.data import blueprint
+from lightning_wavenet.data.batch import Batch
+from lightning_wavenet.data.vocabulary import Vocabulary
 from lightning_wavenet.errors import RequestError
 from lightning_wavenet.metrics import BitsPerSample
 from lightning_wavenet.models import SpeakerModel, UnconditionalModel
+from lightning_wavenet.models.checkpoint import FORMAT
 from lightning_wavenet.sampling import Sampler
-from lightning_wavenet.schedules import WarmupCosine
 from lightning_wavenet.tasks import SpeakerWaveNet, UnconditionalWaveNet
-from lightning_wavenet.vocabulary import Vocabulary
+from lightning_wavenet.tasks.schedules import WarmupCosine
 
 VOICES = Vocabulary(8_000, speakers=("a", "b", "c"))
 
@@ -245,7 +245,7 @@ def test_a_checkpoint_cannot_run_code_of_its_choice(tmp_path):
     for path, arguments in [
         ("os.system", {"command": f"touch {tmp_path}/ran"}),
         ("pathlib.Path", {}),
-        ("lightning_wavenet.audio.write_clip", {}),
+        ("lightning_wavenet.files.audio.write_clip", {}),
         ("lightning_wavenet.tasks.base.torch.save", {}),
     ]:
         model = {"class_path": path, "init_args": arguments}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lightning_wavenet.textgrid import write_textgrid
+from lightning_wavenet.files.textgrid import write_textgrid
 
 
 def parsed(path: Path) -> tuple[float, dict[str, list[tuple[float, float, str]]]]:

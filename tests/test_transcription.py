@@ -12,12 +12,12 @@ from runs import stopped
 from torch import Tensor
 
 import lightning_wavenet as lw
-from lightning_wavenet.batch import Batch
+from lightning_wavenet.data.batch import Batch
+from lightning_wavenet.data.vocabulary import Vocabulary
 from lightning_wavenet.decoding import BestPath, PrefixBeam
 from lightning_wavenet.models import PhoneRecognizer, TimedPhone, recognition
 from lightning_wavenet.models.encoders import ConvolutionalEncoder, RecurrentEncoder
 from lightning_wavenet.tasks import BaseTask, PhoneCriterion, RecognitionWaveNet, UnconditionalWaveNet
-from lightning_wavenet.vocabulary import Vocabulary
 
 RATE, FRAME = 1_000, 10
 NAMES = ("a", "b", "sil")

@@ -9,8 +9,8 @@ from stand_ins import write_timit_sample
 
 from datamodules import Audio, Crops, Phone, TIMITDataModule
 from datamodules.transcripts import SPOKEN, Word, frame_labels, transcript
-from lightning_wavenet.batch import Request
-from lightning_wavenet.vocabulary import Vocabulary
+from lightning_wavenet.data.batch import Request
+from lightning_wavenet.data.vocabulary import Vocabulary
 
 NAMES = ("a", "b", "c")
 PHONES = Request(frozenset({"phones", "transcript"}), hop=10)

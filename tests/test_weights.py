@@ -9,12 +9,12 @@ import torch
 from nets import build
 
 import lightning_wavenet as lw
-from lightning_wavenet.batch import Request
-from lightning_wavenet.checkpoint import CHECKPOINT_KEY, described, take_weights
 from lightning_wavenet.cli.main import main
+from lightning_wavenet.data.batch import Request
+from lightning_wavenet.data.vocabulary import Vocabulary
 from lightning_wavenet.errors import RequestError
 from lightning_wavenet.models import Model, SpeakerModel, UnconditionalModel
-from lightning_wavenet.vocabulary import Vocabulary
+from lightning_wavenet.models.checkpoint import CHECKPOINT_KEY, described, take_weights
 
 
 def speakers(*names: str, embedding: bool = False, seed: int = 0, **options) -> SpeakerModel:

@@ -13,7 +13,7 @@ from speech import Speech, Utterance
 from datamodules import Crops, Phone, Split
 from datamodules.augmentation import Augmentation
 from datamodules.crops import Slicer, WholeClips, collate
-from lightning_wavenet.batch import Batch, Request
+from lightning_wavenet.data.batch import Batch, Request
 
 HISTORY, FRAME = 200, 100
 REQUEST = Request(frozenset({"phones", "transcript", "text"}), history=HISTORY, hop=FRAME, whole_clips=True)

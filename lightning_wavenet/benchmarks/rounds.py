@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from lightning_wavenet.machine import cpu_name
+from lightning_wavenet.machine.devices import cpu_name
 
 Case = TypeVar("Case", bound=Hashable)
 Measurement = TypeVar("Measurement")

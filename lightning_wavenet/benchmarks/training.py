@@ -20,9 +20,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from datamodules import Audio, AudioFolderDataModule, Crops
 from datamodules.synthetic import synthesize_folder
 from lightning_wavenet.backbone import WaveNet
-from lightning_wavenet.batch import Request
 from lightning_wavenet.benchmarks.rounds import device_name, forget_peak_memory, peak_memory_mb, taking_turns
-from lightning_wavenet.memory import keep_freed_memory, return_freed_memory
+from lightning_wavenet.data.batch import Request
+from lightning_wavenet.machine.memory import keep_freed_memory, return_freed_memory
 
 Form = Literal["textbook", "reference", "fused", "loader"]
 

@@ -9,7 +9,7 @@ from pytorch_lightning.callbacks import Callback
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from lightning_wavenet.batch import Batch
+from lightning_wavenet.data.batch import Batch
 from lightning_wavenet.errors import RequestError
 
 

@@ -11,9 +11,9 @@ import torch
 from lightning_fabric.plugins.io import TorchCheckpointIO
 from pytorch_lightning.callbacks import Checkpoint
 
-from lightning_wavenet.batch import Batch
 from lightning_wavenet.callbacks.signals import Signals, Stopped
-from lightning_wavenet.files import write_atomically
+from lightning_wavenet.data.batch import Batch
+from lightning_wavenet.files.atomic import write_atomically
 from lightning_wavenet.tasks import BaseTask
 
 LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"

@@ -9,7 +9,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.cli import SaveConfigCallback
 from pytorch_lightning.loggers import CSVLogger, WandbLogger
 
-from lightning_wavenet.files import write_text
+from lightning_wavenet.files.atomic import write_text
 
 
 class SaveConfig(SaveConfigCallback):

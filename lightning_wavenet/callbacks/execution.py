@@ -11,7 +11,7 @@ from pytorch_lightning.callbacks import Callback
 from datamodules.base import AudioDataModule
 from lightning_wavenet.backbone import WaveNet
 from lightning_wavenet.errors import RequestError
-from lightning_wavenet.memory import free_memory, keep_freed_memory
+from lightning_wavenet.machine.memory import free_memory, keep_freed_memory
 from lightning_wavenet.tasks import BaseTask
 
 

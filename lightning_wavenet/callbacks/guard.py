@@ -12,9 +12,9 @@ from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 from torch.optim import Optimizer
 
-from lightning_wavenet.audio import clip_stem
-from lightning_wavenet.batch import Batch
+from lightning_wavenet.data.batch import Batch
 from lightning_wavenet.errors import TrainingError
+from lightning_wavenet.files.audio import clip_stem
 from lightning_wavenet.models import Clip
 from lightning_wavenet.tasks import BaseTask
 

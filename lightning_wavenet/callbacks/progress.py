@@ -10,7 +10,7 @@ from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
 from lightning_wavenet.backbone import WaveNet
-from lightning_wavenet.batch import Batch
+from lightning_wavenet.data.batch import Batch
 from lightning_wavenet.tasks import BaseTask
 
 

@@ -12,9 +12,9 @@ from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import WandbLogger
 from torch import Tensor
 
-from lightning_wavenet.audio import clip_stem
-from lightning_wavenet.batch import Batch
+from lightning_wavenet.data.batch import Batch
 from lightning_wavenet.errors import CorpusError
+from lightning_wavenet.files.audio import clip_stem
 from lightning_wavenet.metrics import level_db, spectral_distance_db
 from lightning_wavenet.models import Clip
 from lightning_wavenet.sampling import Sampler

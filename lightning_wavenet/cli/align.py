@@ -51,13 +51,13 @@ def align(
 
     from datamodules.phone_times import write_phones
     from datamodules.records import SPLITS
-    from lightning_wavenet.alignment import check, report
-    from lightning_wavenet.audio import clip_stem
-    from lightning_wavenet.checkpoint import load
-    from lightning_wavenet.files import need_folder, refuse_existing, write_atomically, write_text
+    from lightning_wavenet.files.atomic import need_folder, refuse_existing, write_atomically, write_text
+    from lightning_wavenet.files.audio import clip_stem
+    from lightning_wavenet.files.textgrid import write_textgrid
     from lightning_wavenet.models import PhoneRecognizer
-    from lightning_wavenet.phones import Phone
-    from lightning_wavenet.textgrid import write_textgrid
+    from lightning_wavenet.models.checkpoint import load
+    from lightning_wavenet.models.plausibility import check, report
+    from lightning_wavenet.text.phones import Phone
 
     need_folder(out)
     refuse_existing([out / _REPORT], overwrite)

@@ -11,7 +11,7 @@ from jsonargparse import ArgumentParser
 
 from lightning_wavenet.cli.parsing import PARSER, call, parse, verb_parser
 from lightning_wavenet.errors import RequestError
-from lightning_wavenet.files import need_folder, refuse_existing, write_text
+from lightning_wavenet.files.atomic import need_folder, refuse_existing, write_text
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -61,11 +61,11 @@ def generate(
 
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from lightning_wavenet.audio import CLIP_SUFFIXES, clip_writer
-    from lightning_wavenet.checkpoint import load
     from lightning_wavenet.errors import RequestError
-    from lightning_wavenet.files import need_folder, refuse_existing
+    from lightning_wavenet.files.atomic import need_folder, refuse_existing
+    from lightning_wavenet.files.audio import CLIP_SUFFIXES, clip_writer
     from lightning_wavenet.models import GenerativeModel
+    from lightning_wavenet.models.checkpoint import load
     from lightning_wavenet.sampling import Sampler
 
     if (out is None) != live_check:

@@ -37,12 +37,12 @@ def recognize(
     Raises:
         RequestError: The request cannot be done as asked.
     """
-    from lightning_wavenet.audio import read_audio
-    from lightning_wavenet.checkpoint import load
     from lightning_wavenet.errors import RequestError
-    from lightning_wavenet.files import need_folder, refuse_existing, write_text
+    from lightning_wavenet.files.atomic import need_folder, refuse_existing, write_text
+    from lightning_wavenet.files.audio import read_audio
+    from lightning_wavenet.files.textgrid import write_textgrid
     from lightning_wavenet.models import PhoneRecognizer
-    from lightning_wavenet.textgrid import write_textgrid
+    from lightning_wavenet.models.checkpoint import load
 
     if out is None and form == "textgrid":
         raise RequestError("a TextGrid is a file: give a folder as --out")

@@ -11,9 +11,9 @@ from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning_utilities.core.rank_zero import rank_zero_only
 
 from lightning_wavenet.callbacks import LAST, PREVIOUS
-from lightning_wavenet.checkpoint import read
 from lightning_wavenet.errors import RequestError
-from lightning_wavenet.files import need_folder
+from lightning_wavenet.files.atomic import need_folder
+from lightning_wavenet.models.checkpoint import read
 
 PARTS = ("config.yaml", "checkpoints", "logs", "samples", "diverged", "test")
 _FOR_CHILDREN = "_LIGHTNING_WAVENET_RUN"

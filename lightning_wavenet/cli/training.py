@@ -33,12 +33,12 @@ from lightning_wavenet.callbacks import (
     Throughput,
     WeightAverage,
 )
-from lightning_wavenet.checkpoint import read
 from lightning_wavenet.cli import slurm
 from lightning_wavenet.cli.parsing import PARSER, add_flag, essence, read_configs
 from lightning_wavenet.cli.renamed import refuse_old_names
 from lightning_wavenet.cli.run_folder import RunFolder, last_of, whole
 from lightning_wavenet.errors import RequestError, TrainingError
+from lightning_wavenet.models.checkpoint import read
 from lightning_wavenet.tasks import BaseTask
 
 C = TypeVar("C", bound=Callback)

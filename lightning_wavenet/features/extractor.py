@@ -9,7 +9,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lightning_wavenet.phones import Phone
+from lightning_wavenet.text.phones import Phone
 
 
 class Utterance(NamedTuple):

@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from lightning_wavenet import __version__
-from lightning_wavenet.audio import write_clip
+from lightning_wavenet.files.audio import write_clip
 
 
 @dataclass(frozen=True)

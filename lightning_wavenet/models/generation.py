@@ -10,15 +10,15 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from lightning_wavenet.audio import read_audio
 from lightning_wavenet.backbone import Conditions, WaveNet
-from lightning_wavenet.batch import Batch, Request
+from lightning_wavenet.data.batch import Batch, Request
+from lightning_wavenet.data.vocabulary import Vocabulary
 from lightning_wavenet.errors import RequestError
+from lightning_wavenet.files.audio import read_audio
 from lightning_wavenet.models.clip import Clip, ClipDescription
 from lightning_wavenet.models.model import Model
 from lightning_wavenet.sampling import Sampler, Stream
 from lightning_wavenet.sampling.sampler import EngineName, Precision
-from lightning_wavenet.vocabulary import Vocabulary
 
 
 class Plan(NamedTuple):

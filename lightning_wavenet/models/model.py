@@ -10,8 +10,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from lightning_wavenet.batch import Request
-from lightning_wavenet.vocabulary import Vocabulary
+from lightning_wavenet.data.batch import Request
+from lightning_wavenet.data.vocabulary import Vocabulary
 
 Names = Sequence[str] | None
 """What the entries of an axis of a weight stand for; None where they stand for nothing that has a name."""

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lightning_wavenet.audio import read_audio
 from lightning_wavenet.backbone import WaveNet
-from lightning_wavenet.batch import Batch, Request
+from lightning_wavenet.data.batch import Batch, Request
+from lightning_wavenet.data.vocabulary import Vocabulary
 from lightning_wavenet.decoding import (
     BestPath,
     Bigram,
@@ -27,10 +27,10 @@ from lightning_wavenet.decoding import (
     align,
     between_blanks,
 )
+from lightning_wavenet.files.audio import read_audio
 from lightning_wavenet.models.encoders import ConvolutionalEncoder, RecurrentEncoder, standardized
 from lightning_wavenet.models.model import Model, Names
-from lightning_wavenet.phones import PhoneSet, fold
-from lightning_wavenet.vocabulary import Vocabulary
+from lightning_wavenet.text.phones import PhoneSet, fold
 
 _PART_SECONDS = 10.0
 """Of a recording that the backbone reads at a time."""

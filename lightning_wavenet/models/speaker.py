@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lightning_wavenet.backbone import Conditions, WaveNet
-from lightning_wavenet.batch import Batch
+from lightning_wavenet.data.batch import Batch
+from lightning_wavenet.data.vocabulary import Vocabulary
 from lightning_wavenet.errors import RequestError
 from lightning_wavenet.models.generation import GenerativeModel
 from lightning_wavenet.models.model import Names
-from lightning_wavenet.vocabulary import Vocabulary
 
 
 class SpeakerModel(GenerativeModel):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from lightning_wavenet.backbone import Conditions, WaveNet
-from lightning_wavenet.batch import Batch
+from lightning_wavenet.data.batch import Batch
+from lightning_wavenet.data.vocabulary import Vocabulary
 from lightning_wavenet.models.generation import GenerativeModel
-from lightning_wavenet.vocabulary import Vocabulary
 
 
 class UnconditionalModel(GenerativeModel):

@@ -14,15 +14,15 @@ from lightning_utilities.core.rank_zero import rank_zero_only
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 
-from lightning_wavenet import blueprint
 from lightning_wavenet.backbone import WaveNet
-from lightning_wavenet.batch import Batch, Request
-from lightning_wavenet.checkpoint import CHECKPOINT_KEY, check_format, described, take_weights
+from lightning_wavenet.data import blueprint
+from lightning_wavenet.data.batch import Batch, Request
+from lightning_wavenet.data.vocabulary import Vocabulary
 from lightning_wavenet.errors import RequestError
-from lightning_wavenet.machine import cpu_name
+from lightning_wavenet.machine.devices import cpu_name
 from lightning_wavenet.models import Model
-from lightning_wavenet.schedules import WarmupCosine
-from lightning_wavenet.vocabulary import Vocabulary
+from lightning_wavenet.models.checkpoint import CHECKPOINT_KEY, check_format, described, take_weights
+from lightning_wavenet.tasks.schedules import WarmupCosine
 
 BackboneCallable = Callable[[], WaveNet]
 """Makes the net; what depends on the corpus, such as `global_channels`, is given as keyword arguments."""

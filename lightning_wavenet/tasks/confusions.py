@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from pytorch_lightning.callbacks import Callback
 
-from lightning_wavenet.files import refuse_existing, write_atomically
+from lightning_wavenet.files.atomic import refuse_existing, write_atomically
 from lightning_wavenet.tasks.phone_measures import PhoneMeasures
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor
 
 from lightning_wavenet.backbone import WaveNet
-from lightning_wavenet.batch import Batch
+from lightning_wavenet.data.batch import Batch
 from lightning_wavenet.metrics import BitsPerSample
 from lightning_wavenet.models import Clip, GenerativeModel
 from lightning_wavenet.sampling import Sampler

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lightning_wavenet.batch import Batch
+from lightning_wavenet.data.batch import Batch
 from lightning_wavenet.decoding import IMPOSSIBLE, full_sum, with_blanks
 from lightning_wavenet.models import PhoneRecognizer
 from lightning_wavenet.models.recognition import FrameLogits

@@ -5,11 +5,11 @@ from __future__ import annotations
 from torch import nn
 from torchmetrics import MeanMetric, Metric
 
-from lightning_wavenet.batch import Batch
+from lightning_wavenet.data.batch import Batch
 from lightning_wavenet.metrics import BitsPerSample, PhoneErrorRate
 from lightning_wavenet.models import PhoneRecognizer
 from lightning_wavenet.models.recognition import FrameLogits
-from lightning_wavenet.phones import SILENCE
+from lightning_wavenet.text.phones import SILENCE
 
 
 class PhoneMeasures(nn.Module):

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import BasePredictionWriter
 
-from lightning_wavenet.audio import clip_stem
-from lightning_wavenet.batch import Batch
-from lightning_wavenet.files import refuse_existing
+from lightning_wavenet.data.batch import Batch
+from lightning_wavenet.files.atomic import refuse_existing
+from lightning_wavenet.files.audio import clip_stem
 from lightning_wavenet.models import Clip
 
 

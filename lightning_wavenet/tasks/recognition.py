@@ -13,17 +13,17 @@ from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor, nn
 
 from lightning_wavenet.backbone import WaveNet
-from lightning_wavenet.batch import Batch, Request
+from lightning_wavenet.data.batch import Batch, Request
+from lightning_wavenet.data.vocabulary import Vocabulary
 from lightning_wavenet.decoding import BestPath, Bigram, PrefixBeam, Viterbi
 from lightning_wavenet.errors import RequestError
 from lightning_wavenet.models import PhoneRecognizer
 from lightning_wavenet.models.encoders import ConvolutionalEncoder, RecurrentEncoder
-from lightning_wavenet.phones import PhoneSet
 from lightning_wavenet.tasks.base import BackboneCallable, BaseTask
 from lightning_wavenet.tasks.confusions import ConfusionTable
 from lightning_wavenet.tasks.phone_criterion import PhoneCriterion
 from lightning_wavenet.tasks.phone_measures import PhoneMeasures
-from lightning_wavenet.vocabulary import Vocabulary
+from lightning_wavenet.text.phones import PhoneSet
 
 _CRITERION = PhoneCriterion()
 _PRIOR_RATE = 0.1

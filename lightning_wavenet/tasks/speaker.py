@@ -7,10 +7,10 @@ from collections.abc import Callable
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 
 from lightning_wavenet.backbone import WaveNet
+from lightning_wavenet.data.vocabulary import Vocabulary
 from lightning_wavenet.models import SpeakerModel
 from lightning_wavenet.tasks.base import BackboneCallable
 from lightning_wavenet.tasks.generation import GenerationTask
-from lightning_wavenet.vocabulary import Vocabulary
 
 
 class SpeakerWaveNet(GenerationTask):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from lightning_wavenet.data.vocabulary import Vocabulary
 from lightning_wavenet.models import UnconditionalModel
 from lightning_wavenet.tasks.generation import GenerationTask
-from lightning_wavenet.vocabulary import Vocabulary
 
 
 class UnconditionalWaveNet(GenerationTask):

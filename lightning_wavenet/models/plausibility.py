@@ -10,7 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from lightning_wavenet.models import TimedPhone
-from lightning_wavenet.phones import SILENCE
+from lightning_wavenet.text.phones import SILENCE
 
 _SILENCES = {SILENCE, "h#", "pau", "_"}
 _LONGEST_SECONDS = 0.5

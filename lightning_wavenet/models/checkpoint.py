@@ -8,11 +8,11 @@ from zipfile import BadZipFile, ZipFile
 
 import torch
 
-from lightning_wavenet import blueprint
+from lightning_wavenet.data import blueprint
+from lightning_wavenet.data.vocabulary import Vocabulary
 from lightning_wavenet.errors import RequestError
-from lightning_wavenet.machine import find_device
+from lightning_wavenet.machine.devices import find_device
 from lightning_wavenet.models import Model
-from lightning_wavenet.vocabulary import Vocabulary
 
 CHECKPOINT_KEY = "lightning_wavenet"
 """Where a checkpoint keeps what this project adds to it."""

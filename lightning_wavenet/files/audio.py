@@ -15,7 +15,7 @@ from torch import Tensor
 from torchaudio.functional import resample
 
 from lightning_wavenet.errors import RequestError
-from lightning_wavenet.files import atomic, write_atomically, write_text
+from lightning_wavenet.files.atomic import atomic, write_atomically, write_text
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 """Of the recordings that are looked for."""

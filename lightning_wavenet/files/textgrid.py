@@ -7,7 +7,7 @@ from pathlib import Path
 
 from praatio.textgrid import IntervalTier, Textgrid, openTextgrid
 
-from lightning_wavenet.files import write_atomically
+from lightning_wavenet.files.atomic import write_atomically
 
 Interval = tuple[float, float, str]
 """Start (s), end (s), label."""
