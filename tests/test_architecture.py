@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -50,6 +51,21 @@ def test_imports_run_down_only():
                 here, there = room(module), room(imported)
                 assert here == there or floor(here) > floor(there), f"{module} imports {imported}"
     assert seen > 50
+
+
+def test_readme_draws_the_house():
+    """All rooms with their floors, and no module beside them but errors.py."""
+    page = (ROOT / "README.md").read_text()
+    (drawn,) = re.findall(r"Imports run one way, and a test holds them to it: (.*?)\.\n", page, re.DOTALL)
+    floors = [set(re.findall(r"`(\w+)`", floor)) for floor in drawn.split(">")]
+    assert floors == [{name.removeprefix("lightning_wavenet.") for name in rooms} for rooms in reversed(FLOORS)]
+    (picture,) = re.findall(r"\n    lightning_wavenet/\n(.*?)\n\n", page, re.DOTALL)
+    house = ROOT / "lightning_wavenet"
+    rooms = {path.name for path in house.iterdir() if path.is_dir() and path.name != "__pycache__"}
+    assert rooms == {name for name in re.findall(r"\b(\w+)/", picture) if (house / name).is_dir()}
+    assert {path.name for path in house.glob("*.py")} == {"__init__.py", "__main__.py", "errors.py"}
+    for name in re.findall(r"\w+\.py", picture):
+        assert list(ROOT.glob(f"lightning_wavenet/*/{name}")) or (ROOT / "datamodules" / name).exists(), name
 
 
 def test_backbone_imports_nothing_of_the_project_but_the_compiler_and_no_lightning():

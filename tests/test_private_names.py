@@ -170,6 +170,9 @@ def test_lightning_decides_on_validation_where_it_is_asked():
         {"val_check_interval": 2},
         {"val_check_interval": 4, "check_val_every_n_epoch": None},
         {"check_val_every_n_epoch": 2},
+        {"check_val_every_n_epoch": 2, "num_sanity_val_steps": 0},
+        {"check_val_every_n_epoch": 3, "num_sanity_val_steps": 0},
+        {"val_check_interval": 2, "num_sanity_val_steps": 0},
         {"limit_val_batches": 0},
         {"accumulate_grad_batches": 2, "val_check_interval": 3},
     ],
@@ -195,10 +198,9 @@ def test_a_validation_follows_where_it_is_said_to(tones, tmp_path, options):
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
-        num_sanity_val_steps=1,
         limit_train_batches=6,
         callbacks=[Ask()],
-        **options,
+        **{"num_sanity_val_steps": 1} | options,
     )
     trainer.fit(UnconditionalWaveNet(build), datamodule=data)
     assert len(said) == 18

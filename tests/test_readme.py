@@ -80,7 +80,7 @@ def test_every_task_has_a_page_and_every_experiment_stands_on_one():
         assert f"`{path.stem}`" in readme
         assert f"`{path.name}`" in text
     for task in (ROOT / "lightning_wavenet" / "tasks").glob("[!_]*.py"):
-        if task.stem not in ("base", "generation"):
+        if re.search(r"^class \w+WaveNet\(", task.read_text(), re.MULTILINE):
             assert (ROOT / "docs" / task.name).with_suffix(".md").is_file()
 
 

@@ -162,4 +162,7 @@ def _validation_follows(trainer: pl.Trainer) -> bool:
     """Whether Lightning validates before it trains on another batch; it has no public way to ask."""
     loop = trainer.fit_loop
     assert loop._data_fetcher is not None
-    return sum(trainer.num_val_batches) > 0 and loop.epoch_loop._should_check_val_fx(loop._data_fetcher)
+    # Before the first validation the loop does not know how many batches it will have.
+    batches = trainer.num_val_batches
+    some = sum(batches) > 0 if batches else trainer.enable_validation
+    return some and loop.epoch_loop._should_check_val_fx(loop._data_fetcher)
