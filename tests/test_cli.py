@@ -114,8 +114,11 @@ def test_a_run_from_fit_to_generate(config, capsys):
     for verb, key in (("validate", "val/bits"), ("test", "test/bits")):
         main([verb, "--config", "run/config.yaml", "--ckpt_path", checkpoint])
         assert key in capsys.readouterr().out
-    main(["predict", "--config", "run/config.yaml", "--ckpt_path", checkpoint, "--return_predictions", "false"])
+    predict = ["predict", "--config", "run/config.yaml", "--ckpt_path", checkpoint, "--return_predictions", "false"]
+    main(predict)
     assert len(list((run / "predictions").rglob("*.wav"))) == 2
+    assert "run/predictions has files in it: choose another --run, or say --overwrite" in refused(predict, capsys)
+    main([*predict, "--overwrite"])
 
     main(["generate", checkpoint, "--out", "clips", "--seconds", "0.25", "--speaker", "tone003,tone001", "--num", "2"])
     names = {"tone003_000", "tone003_001", "tone001_000", "tone001_001"}
