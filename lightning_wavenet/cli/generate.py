@@ -42,8 +42,8 @@ def generate(
         speaker: Whose voice, or several joined by commas; by default every speaker that the model knows.
         prime: Recording to continue; without one a clip begins out of silence.
         seed: Seed of the first clip; the others count on from it.
-        temperature: Divides the logits; 1 samples from the model, less is more conservative.
-        top_p: Keep only the most probable values that together reach this probability; 1 keeps all.
+        temperature: Less than 1 is more conservative; by default 1, which samples from the model.
+        top_p: Keep only the most probable values that together reach this probability; by default 1, which keeps all.
         engine: "eager" is PyTorch step by step, "native" a C++ loop for CPUs, "cuda" replays CUDA graphs; "auto" takes
             the fastest that fits.
         precision: "bfloat16" is faster where the device multiplies it, and moves the distributions a little; "auto"
