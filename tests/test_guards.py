@@ -23,6 +23,7 @@ from lightning_wavenet.data.vocabulary import Vocabulary
 from lightning_wavenet.errors import RequestError, TrainingError
 from lightning_wavenet.sampling import native
 from lightning_wavenet.tasks import RecognitionWaveNet, UnconditionalWaveNet
+from lightning_wavenet.tasks.phone_criterion import PhoneCriterion
 
 
 class Sick(UnconditionalWaveNet):
@@ -155,7 +156,8 @@ def test_a_model_that_guesses_has_the_loss_of_a_uniform_guess(levels):
 
 @pytest.mark.parametrize(("frame_weight", "sample_weight"), [(1.0, 1.0), (2.0, 0.5), (1.0, 0.0)])
 def test_a_recognizer_that_guesses_has_the_loss_of_uniform_guesses(frame_weight, sample_weight):
-    task = RecognitionWaveNet(build, frame=7, frame_weight=frame_weight, sample_weight=sample_weight)
+    criterion = PhoneCriterion(frame_weight=frame_weight, sample_weight=sample_weight)
+    task = RecognitionWaveNet(build, criterion=criterion, hop=7)
     task.model = task.build(Vocabulary(700, phones=("a", "b", "sil")))
     task.log = lambda *args, **kwargs: None
     _guess(task.model.classify)
@@ -174,7 +176,8 @@ def test_a_recognizer_that_guesses_has_the_loss_of_uniform_guesses(frame_weight,
 
 
 def test_a_uniform_guess_among_alignments_is_counted_with_its_blank():
-    task = RecognitionWaveNet(build, ctc_weight=2.0, frame_weight=0.0, sample_weight=0.0, blank=True)
+    criterion = PhoneCriterion(frame_weight=0.0, ctc_weight=2.0, sample_weight=0.0)
+    task = RecognitionWaveNet(build, criterion=criterion, blank=True)
     task.model = task.build(Vocabulary(700, phones=("a", "b", "sil")))
     assert task.uniform_loss == pytest.approx(2 * math.log(4))
 
