@@ -35,7 +35,7 @@ from datamodules.features import open_features
 from datamodules.fields import FIELDS, Field, Phones
 from datamodules.loaders import CropSampler, ResumableLoader, WindowSampler
 from datamodules.phone_times import ALIGNMENT_SUFFIXES, find_alignment
-from datamodules.records import Listing, Problem, SplitName
+from datamodules.records import Listing, Problem, SplitName, nameable
 from datamodules.splits import Split, divide
 from datamodules.transcripts import Transcript
 from lightning_wavenet.data import blueprint
@@ -331,7 +331,9 @@ class AudioDataModule(pl.LightningDataModule, ABC):
     # Cache
 
     def _open(self) -> tuple[Clips, list[Problem]]:
-        listing = self.listing() if self.alignments is None else self._aligned(self.listing(), self.alignments)
+        listing = nameable(self.listing())
+        if self.alignments is not None:
+            listing = self._aligned(listing, self.alignments)
         clips, problems = open_cache(self.name, listing, self.audio, self.fields)
         clips.features = tuple(open_features(self.name, clips, extractor) for extractor in self.features)
         return clips, [*listing.problems, *problems]

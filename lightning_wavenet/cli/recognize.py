@@ -40,6 +40,7 @@ def recognize(
     from lightning_wavenet.errors import RequestError
     from lightning_wavenet.files.atomic import need_folder, refuse_existing, write_text
     from lightning_wavenet.files.audio import read_audio
+    from lightning_wavenet.files.reading import printable
     from lightning_wavenet.files.textgrid import write_textgrid
     from lightning_wavenet.models import PhoneRecognizer
     from lightning_wavenet.models.checkpoint import load
@@ -70,7 +71,7 @@ def recognize(
             write_text(target, told)
         else:
             # With several recordings, the lines of each follow its name.
-            print(f"{file}\n{told}" if form == "text" and len(files) > 1 else told, end="", flush=True)
+            print(f"{printable(file)}\n{told}" if form == "text" and len(files) > 1 else told, end="", flush=True)
     if out is not None:
         print(f"phones of {len(files)} recordings in {out}")
 

@@ -12,10 +12,10 @@ import numpy as np
 import soundfile
 import torch
 from torch import Tensor
-from torchaudio.functional import resample
 
 from lightning_wavenet.errors import RequestError
 from lightning_wavenet.files.atomic import atomic, write_atomically, write_text
+from lightning_wavenet.files.reading import FULL_SCALE, DecodingError, read_mono, to_pcm, to_rate
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 """Of the recordings that are looked for."""
@@ -31,7 +31,7 @@ def clip_stem(id: str) -> PurePosixPath:
 
 
 def read_audio(path: str | Path, sample_rate: int) -> Tensor:
-    """A recording as mono float32 `[T]` in [-1, 1] at `sample_rate` (Hz).
+    """A recording as mono float32 `[T]` in [-1, 1] at `sample_rate` (Hz), as corpora are read.
 
     Raises:
         RequestError: The file is missing, unreadable or holds nothing that can be used.
@@ -39,13 +39,10 @@ def read_audio(path: str | Path, sample_rate: int) -> Tensor:
     if not Path(path).is_file():
         raise RequestError(f"there is no recording {path}")
     try:
-        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except soundfile.LibsndfileError as error:
-        raise RequestError(f"{path} cannot be read as audio ({error})") from error
-    waveform = torch.from_numpy(samples.mean(axis=1))
-    if not len(waveform) or not waveform.isfinite().all():
-        raise RequestError(f"{path} holds no samples, or some that are NaN or infinite")
-    return resample(waveform, rate, sample_rate).clamp(-1.0, 1.0)
+        pcm = to_pcm(to_rate(*read_mono(path), sample_rate))
+    except DecodingError as error:
+        raise RequestError(f"{path} cannot be used: {error}") from error
+    return torch.from_numpy(pcm.astype(np.float32) / np.float32(FULL_SCALE))
 
 
 def write_clip(stem: Path, waveform: Tensor, sample_rate: int, description: Mapping[str, Any]) -> Path:
