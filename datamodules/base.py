@@ -33,6 +33,7 @@ from datamodules.crops import (
 from datamodules.description import Description, by_reason, describe
 from datamodules.features import open_features
 from datamodules.fields import FIELDS, Field, Phones
+from datamodules.folders import Neighbors
 from datamodules.loaders import CropSampler, ResumableLoader, WindowSampler
 from datamodules.phone_times import ALIGNMENT_SUFFIXES, find_alignment
 from datamodules.records import Listing, Problem, SplitName, nameable
@@ -342,8 +343,9 @@ class AudioDataModule(pl.LightningDataModule, ABC):
         """The listing with the alignments of a folder in place of its own phones."""
         if not folder.is_dir():
             raise RequestError(f"data.alignments is {folder}, which is not a folder")
+        neighbors = Neighbors()
         records = [
-            replace(record, phones=(), phone_rate=None, alignment=find_alignment(folder, record.id))
+            replace(record, phones=(), phone_rate=None, alignment=find_alignment(folder, record.id, neighbors))
             for record in listing.records
         ]
         without = [Problem(record.id, f"no alignment in {folder}") for record in records if record.alignment is None]

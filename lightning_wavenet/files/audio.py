@@ -17,8 +17,17 @@ from lightning_wavenet.errors import RequestError
 from lightning_wavenet.files.atomic import atomic, write_atomically, write_text
 from lightning_wavenet.files.reading import FULL_SCALE, DecodingError, read_mono, to_pcm, to_rate
 
-AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
-"""Of the recordings that are looked for."""
+AUDIO_SUFFIXES = (
+    *(".wav", ".flac", ".ogg", ".mp3", ".opus", ".oga", ".mp2", ".mpga", ".wave", ".rf64", ".w64"),
+    *(".aif", ".aiff", ".aifc", ".au", ".snd", ".caf", ".sph", ".nist", ".voc"),
+)
+"""Of the recordings that are looked for, in small letters."""
+
+OTHER_AUDIO_SUFFIXES = (
+    *(".m4a", ".m4b", ".mp4", ".aac", ".ac3", ".adts", ".wma", ".asf", ".amr", ".3gp", ".webm", ".mka", ".weba"),
+    *(".ape", ".wv", ".tta", ".mpc", ".spx", ".ra", ".rm", ".dsf", ".dff", ".shn", ".raw", ".pcm"),
+)
+"""Of recordings that nothing here reads."""
 
 CLIP_SUFFIXES = (".wav", ".png", ".json")
 """Of the files of a clip."""
