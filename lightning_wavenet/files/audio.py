@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -85,14 +86,37 @@ def clip_writer(stem: Path, sample_rate: int, description: Mapping[str, Any]) ->
     """
     wav, png, text = (stem.with_name(f"{stem.name}{suffix}") for suffix in CLIP_SUFFIXES)
     with atomic(wav) as partial:
-        with soundfile.SoundFile(partial, "w", sample_rate, channels=1, subtype="PCM_16", format="WAV") as file:
+        count = 0
+        with (
+            _complete(partial),
+            soundfile.SoundFile(partial, "w", sample_rate, channels=1, subtype="PCM_16", format="WAV") as file,
+        ):
 
             def write(samples: Tensor) -> None:
-                file.write((samples.detach().cpu().float().clamp(-1.0, 1.0).numpy() * 32767.0).round().astype(np.int16))
+                nonlocal count
+                pcm = (samples.detach().cpu().float().clamp(-1.0, 1.0).numpy() * 32767.0).round().astype(np.int16)
+                with _complete(partial):
+                    file.write(pcm)
+                count += len(pcm)
 
             yield write
+        with _complete(partial):
+            assert soundfile.info(partial).frames == count
         write_atomically(png, lambda path: draw_spectrogram(path, partial, stem.name))
         write_text(text, json.dumps(description, indent=2) + "\n")
+
+
+@contextmanager
+def _complete(path: Path) -> Iterator[None]:
+    """Finds the error of the system, such as a full disk, where soundfile tells only that something was not written."""
+    try:
+        yield
+    except (soundfile.LibsndfileError, AssertionError):
+        with path.open("ab") as file:
+            file.write(bytes(2**16))
+            file.flush()
+            os.fsync(file.fileno())
+        raise
 
 
 COLUMNS = 4_096
