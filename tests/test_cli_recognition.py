@@ -167,9 +167,9 @@ def test_recordings_whose_results_would_replace_one_another_are_refused(tones, t
         (tmp_path / name).parent.mkdir(exist_ok=True)
         sf.write(tmp_path / name, recorded, rate)
         (tmp_path / name).with_suffix(".phn").write_bytes((tones / "tone003" / "tone003_001.phn").read_bytes())
-    corpus = [f"--data.root={tmp_path}", "--data.split.validation=0", "--data.split.test=0"]
-    corpus += ["--data.split.validation_speakers=null", "--data.split.test_speakers=null"]
-    align = ["align", BEST, "--config", "tiny.yaml", *corpus, "--out"]
+    corpus = TINY.replace("TONES", str(tmp_path)).replace("validation_speakers: [tone002]", "validation: 0")
+    Path("twice.yaml").write_text(corpus.replace("test_speakers: [tone003]", "test: 0"))
+    align = ["align", BEST, "--config", "twice.yaml", "--out"]
     main([*align, str(tmp_path / "dots")])
     assert {path.name for path in (tmp_path / "dots" / "x").glob("*.phn")} == {"a.1.phn", "a.2.phn", "b.phn"}
     for path in (tmp_path / "dots" / "x").glob("*.phn"):
