@@ -63,12 +63,12 @@ def files_below(root: Path) -> tuple[dict[str, Path], list[Problem]]:
             continue
         seen.add((status.st_dev, status.st_ino))
         try:
-            entries = sorted(_shown(folder))
+            entries = [(path, path.is_dir()) for path in sorted(_shown(folder))]
         except OSError as error:
             problems.append(Problem(name, f"folder that cannot be read: {error.strerror}"))
             continue
-        for path in entries:
-            if path.is_dir():
+        for path, is_folder in entries:
+            if is_folder:
                 (linked if path.is_symlink() else plain).append(path)
             else:
                 files[path.relative_to(root).as_posix()] = path

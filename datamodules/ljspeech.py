@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -54,10 +55,8 @@ class LJSpeechDataModule(AudioDataModule):
         # Quotes in it are those of the text, so it is not what a reader of CSV takes it for.
         for number, line in enumerate(lines, 1):
             id, *fields = line.split("|")
-            id = id.strip()
             text = " ".join(next((field for field in reversed(fields) if field.strip()), "").split())
-            if id not in recordings and str(clip_stem(id)) in recordings:
-                id = str(clip_stem(id))  # Named as the file.
+            id = _named(id.strip(), recordings)
             if not line.strip():
                 continue
             if not text or not id:
@@ -84,6 +83,12 @@ def _find(root: Path) -> Path:
         if (folder / "metadata.csv").is_file() and (folder / "wavs").is_dir():
             return folder
     raise CorpusError(f"no LJSpeech: neither {root} nor a folder in it has metadata.csv and wavs in it")
+
+
+def _named(id: str, recordings: Mapping[str, Path]) -> str:
+    """The id of what some lists name by its file, with its suffix or its folder."""
+    names = (id, str(clip_stem(id)), clip_stem(id.removeprefix("wavs/")).name)
+    return next((name for name in names if name in recordings), id)
 
 
 def _recordings(folder: Path, problems: list[Problem]) -> dict[str, Path]:

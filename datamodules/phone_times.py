@@ -17,6 +17,8 @@ ALIGNMENT_SUFFIXES = (".phn", ".TextGrid", ".lab")
 
 _HTS_RATE = 10_000_000
 _TEXTGRID_RATE = 1_000_000
+_LATEST = 2**62
+"""What a table holds."""
 
 
 def find_alignment(folder: Path, id: str, neighbors: Neighbors) -> Path | None:
@@ -90,5 +92,7 @@ def _in_order(phones: Iterable[Phone]) -> tuple[Phone, ...]:
         if not before <= phone.start < phone.end:
             line = f"{phone.start} {phone.end} {phone.label}"
             raise ValueError(f"phone {number} ({line}) does not follow the one before it")
+        if phone.end > _LATEST:
+            raise ValueError(f"phone {number} ends at {phone.end}, which is after any recording")
         before = phone.end
     return phones

@@ -148,8 +148,12 @@ class TestLJSpeech:
             module(root).listing()
 
     def test_ids_may_have_suffixes_and_spaces_and_recordings_any_case_and_kind(self, tmp_path: Path) -> None:
-        root = write_ljspeech(tmp_path / "corpus", ["a.wav|x|one", " b | x | two ", "c.FLAC|three", "s1.4|x|four"], [])
-        for name in ("a.WAV", "b.flac", "c.flac", "s1.4.wav"):
+        root = write_ljspeech(
+            tmp_path / "corpus",
+            ["a.wav|x|one", " b | x | two ", "wavs/e.wav|x|five", "c.FLAC|three", "s1.4|x|four"],
+            [],
+        )
+        for name in ("a.WAV", "b.flac", "c.flac", "s1.4.wav", "e.wav"):
             sf.write(root / "wavs" / name, ramps([500])[0], RATE, format=name.rpartition(".")[2].upper())
         (root / "wavs" / "d.m4a").touch()
         (root / "wavs" / "a.wav").write_bytes((root / "wavs" / "a.WAV").read_bytes())
@@ -159,6 +163,7 @@ class TestLJSpeech:
             "b": "two",
             "c": "three",
             "s1.4": "four",
+            "e": "five",
         }
         assert {problem.id: problem.reason for problem in listing.problems} == {
             "wavs/d.m4a": "audio of a kind (.m4a) that is not read; convert it to wav or flac",
