@@ -81,6 +81,8 @@ class AudioFolderDataModule(AudioDataModule):
     def _others(self, paths: Mapping[str, Path], audio: Sequence[str]) -> Iterator[Problem]:
         """Files that have audio or labels in them, and are no part of a clip."""
         recorded = {name.rpartition(".")[0] for name in audio}
+        # Other texts, such as a README, are no labels.
+        folders, stems = ({one.rpartition("/")[part] for one in recorded} for part in (0, 2))
         named = set[tuple[str, str]]()
         # Backwards, because small letters sort behind capitals and are what is taken.
         for name in sorted(paths, reverse=True):
@@ -89,6 +91,9 @@ class AudioFolderDataModule(AudioDataModule):
             if reason := other_audio(paths[name]):
                 yield Problem(name, reason)
             elif kind in _LABELS and stem not in recorded:
+                folder, _, last = stem.rpartition("/")
+                if kind == ".txt" and folder not in folders and last not in stems:
+                    continue
                 yield Problem(name, f"{_LABELS[kind]} without a recording of its name")
             elif kind in _LABELS and (stem, kind) in named:
                 yield Problem(name, f"another file has its name with {kind} in small letters, and is taken")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import logging
 import os
@@ -98,7 +99,7 @@ def _full(what: str, folder: Path, error: OSError) -> StorageError:
 
 def _finished(folder: Path, what: str, key: str) -> datasets.Dataset | None:
     """The table if it was built before: its description is there only when all of it is."""
-    for described in folder.glob(f"generator/*={key}/*/dataset_info.json"):
+    for described in folder.glob(f"generator/*={glob.escape(key)}/*/dataset_info.json"):
         files = sorted(described.parent.glob(f"generator-{what}*.arrow"))
         if described.parent.suffix == ".incomplete" or not files:
             continue

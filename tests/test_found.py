@@ -45,13 +45,27 @@ class TestFolder:
 
     def test_every_file_with_audio_or_labels_is_used_or_named(self, tmp_path: Path) -> None:
         write_clips(tmp_path, ramps([500]), "a.wav")
-        for name in ("a.txt", "a.TXT", "b.phn", "c.m4a", "d/e.WMA", "a.TextGrid", "notes.md"):
+        names = (
+            "a.txt",
+            "a.TXT",
+            "b.phn",
+            "c.m4a",
+            "d/e.WMA",
+            "a.TextGrid",
+            "notes.md",
+            "b.txt",
+            "d/a.txt",
+            "d/README.txt",
+        )
+        for name in names:
             (tmp_path / name).parent.mkdir(exist_ok=True)
             (tmp_path / name).write_text("x" if name != "b.phn" else "0 1 x")
         (tmp_path / "gone.wav").symlink_to(tmp_path / "nowhere.wav")
         assert problems(tmp_path) == {
             "a.TXT": "another file has its name with .txt in small letters, and is taken",
             "b.phn": "phone times without a recording of its name",
+            "b.txt": "text without a recording of its name",
+            "d/a.txt": "text without a recording of its name",
             "c.m4a": "audio of a kind (.m4a) that is not read; convert it to wav or flac",
             "d/e.WMA": "audio of a kind (.wma) that is not read; convert it to wav or flac",
             "a.TextGrid": "alignment that is not read from here; set data.alignments to a folder of them",

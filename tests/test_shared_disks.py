@@ -147,3 +147,12 @@ def write_text_refused(folder: Path) -> None:
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
     write_atomically(folder / "a", refuse)
+
+
+def test_a_disk_that_is_full_while_a_corpus_is_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["data", "synthesize", "folder", "--out", str(tmp_path / "corpus"), "--source", "tones"]
+    with files_up_to(9_000), pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 1
+    assert capsys.readouterr().err.startswith("wavenet: error: a disk is full (")
+    assert not (tmp_path / "corpus").exists()

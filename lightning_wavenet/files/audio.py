@@ -88,27 +88,34 @@ def clip_writer(stem: Path, sample_rate: int, description: Mapping[str, Any]) ->
     with atomic(wav) as partial:
         count = 0
         with (
-            _complete(partial),
+            complete(partial),
             soundfile.SoundFile(partial, "w", sample_rate, channels=1, subtype="PCM_16", format="WAV") as file,
         ):
 
             def write(samples: Tensor) -> None:
                 nonlocal count
                 pcm = (samples.detach().cpu().float().clamp(-1.0, 1.0).numpy() * 32767.0).round().astype(np.int16)
-                with _complete(partial):
+                with complete(partial):
                     file.write(pcm)
                 count += len(pcm)
 
             yield write
-        with _complete(partial):
+        with complete(partial):
             assert soundfile.info(partial).frames == count
         write_atomically(png, lambda path: draw_spectrogram(path, partial, stem.name))
         write_text(text, json.dumps(description, indent=2) + "\n")
 
 
 @contextmanager
-def _complete(path: Path) -> Iterator[None]:
-    """Finds the error of the system, such as a full disk, where soundfile tells only that something was not written."""
+def complete(path: Path) -> Iterator[None]:
+    """Finds the error of the system where soundfile tells only that something was not written.
+
+    Args:
+        path: What the block writes.
+
+    Raises:
+        OSError: Such as that the disk is full.
+    """
     try:
         yield
     except (soundfile.LibsndfileError, AssertionError):
