@@ -30,12 +30,13 @@ from datamodules.crops import (
     WholeClips,
     collate,
 )
-from datamodules.description import Description, by_reason, describe
+from datamodules.description import Description, by_reason, describe, for_programs
 from datamodules.features import open_features
-from datamodules.fields import FIELDS, Field, Phones
+from datamodules.fields import FIELDS, WORDLESS, Field, Phones
+from datamodules.folders import Neighbors
 from datamodules.loaders import CropSampler, ResumableLoader, WindowSampler
 from datamodules.phone_times import ALIGNMENT_SUFFIXES, find_alignment
-from datamodules.records import Listing, Problem, SplitName
+from datamodules.records import Listing, Problem, SplitName, nameable
 from datamodules.splits import Split, divide
 from datamodules.transcripts import Transcript
 from lightning_wavenet.data import blueprint
@@ -43,6 +44,8 @@ from lightning_wavenet.data.batch import Batch, Request
 from lightning_wavenet.data.vocabulary import Vocabulary
 from lightning_wavenet.errors import CorpusError, RequestError
 from lightning_wavenet.features import Extractor
+from lightning_wavenet.files.atomic import need_distinct
+from lightning_wavenet.files.audio import clip_stem
 
 log = logging.getLogger(__name__)
 
@@ -151,6 +154,8 @@ class AudioDataModule(pl.LightningDataModule, ABC):
                 )
             if self.crops.augmentation:
                 raise RequestError("crops.augmentation alters recordings, but not their frames: leave one of them out")
+        if request.fields & {"phones", "transcript"}:
+            self._tell_wordless()
         if request.phone_times and not self._timed():
             raise RequestError(
                 "the corpus does not say when its phones are spoken, which criterion.frame_weight needs: set "
@@ -164,6 +169,20 @@ class AudioDataModule(pl.LightningDataModule, ABC):
         if self.crops.augmentation and not (request.whole_clips or self.crops.samples is None):
             raise RequestError("crops.augmentation is for whole clips: set crops.samples to null")
         self.request = request
+
+    def _tell_wordless(self) -> None:
+        phones = self.clips.fields.get("phones")
+        if not isinstance(phones, Phones) or not (ids := phones.wordless(self.clips)):
+            return
+        if not phones.known(self.clips).any():
+            said = self.clips.value("text", self.clips.ids.index(ids[0]))
+            raise RequestError(
+                f"none of the {len(ids):,} texts of {self.name} has a word in it that can be pronounced, such as that "
+                f"of {ids[0]}: {said[:40]!r}; texts must be English, or phones given with data.alignments"
+            )
+        if self._rank_of_ranks()[0] == 0:
+            some = ", ".join(ids[:3]) + (", ..." if len(ids) > 3 else "")
+            log.warning("%s: left out %s (%s): %s", self.name, f"{len(ids):,}", some, WORDLESS)
 
     @property
     def clips(self) -> Clips:
@@ -216,6 +235,10 @@ class AudioDataModule(pl.LightningDataModule, ABC):
         """The corpus in numbers, after `setup`."""
         return describe(self.name, self.clips, self._problems)
 
+    def for_programs(self) -> dict[str, Any]:
+        """The corpus clip by clip in plain values, after `setup`."""
+        return for_programs(self.name, self.clips, self._problems)
+
     # Loaders
 
     def train_dataloader(self) -> ResumableLoader:
@@ -252,8 +275,14 @@ class AudioDataModule(pl.LightningDataModule, ABC):
         return self._evaluation_loader("test", None)
 
     def predict_dataloader(self) -> DataLoader[Excerpt]:
-        """Whole clips of the test split, chosen as in `prompts` and dealt out to the processes in turn."""
-        slicer = self._slicer(self._round_robin("test")[: self.crops.prompts], from_start=True)
+        """Whole clips of the test split, chosen as in `prompts` and dealt out to the processes in turn.
+
+        Raises:
+            RequestError: Two of them would be written to the same file.
+        """
+        chosen = self._round_robin("test")[: self.crops.prompts]
+        need_distinct((id, Path(f"{clip_stem(id)}.wav")) for id in (self.clips.ids[clip] for clip in chosen))
+        slicer = self._slicer(chosen, from_start=True)
         prompts = Prompts(slicer)
         return DataLoader(prompts, sampler=self._in_turn(prompts, "test prompts"), **self._loading(slicer))
 
@@ -331,7 +360,9 @@ class AudioDataModule(pl.LightningDataModule, ABC):
     # Cache
 
     def _open(self) -> tuple[Clips, list[Problem]]:
-        listing = self.listing() if self.alignments is None else self._aligned(self.listing(), self.alignments)
+        listing = nameable(self.listing())
+        if self.alignments is not None:
+            listing = self._aligned(listing, self.alignments)
         clips, problems = open_cache(self.name, listing, self.audio, self.fields)
         clips.features = tuple(open_features(self.name, clips, extractor) for extractor in self.features)
         return clips, [*listing.problems, *problems]
@@ -340,8 +371,9 @@ class AudioDataModule(pl.LightningDataModule, ABC):
         """The listing with the alignments of a folder in place of its own phones."""
         if not folder.is_dir():
             raise RequestError(f"data.alignments is {folder}, which is not a folder")
+        neighbors = Neighbors()
         records = [
-            replace(record, phones=(), phone_rate=None, alignment=find_alignment(folder, record.id))
+            replace(record, phones=(), phone_rate=None, alignment=find_alignment(folder, record.id, neighbors))
             for record in listing.records
         ]
         without = [Problem(record.id, f"no alignment in {folder}") for record in records if record.alignment is None]

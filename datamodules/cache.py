@@ -19,13 +19,14 @@ import numpy as np
 import torch
 
 from datamodules.clips import Clips
-from datamodules.decoding import FULL_SCALE, DecodingError, decode
+from datamodules.decoding import decode
 from datamodules.fields import Field
 from datamodules.records import Listing, Problem, Record
 from datamodules.tables import ROWS_A_WRITE, digest, open_table, stamp
 from lightning_wavenet.errors import CorpusError, RequestError
+from lightning_wavenet.files.reading import FULL_SCALE, DecodingError
 
-AUDIO_VERSION = 3
+AUDIO_VERSION = 4
 """To be raised whenever what `decode` gives for a file, or the columns of the table, change."""
 LABELS_VERSION = 1
 """To be raised whenever the columns of a field change."""

@@ -11,9 +11,9 @@ import datasets
 import numpy as np
 from numpy.typing import NDArray
 
-from datamodules.decoding import FULL_SCALE
 from datamodules.records import SplitName
 from lightning_wavenet.features import Utterance
+from lightning_wavenet.files.reading import FULL_SCALE
 
 if TYPE_CHECKING:
     from datamodules.features import FeatureTable

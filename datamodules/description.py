@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from datamodules.clips import Clips
+from datamodules.fields import Phones
 from datamodules.records import SPLITS, Problem, SplitName
 
 
@@ -47,6 +49,7 @@ class Description:
         peak: Largest magnitude in a clip (dB relative to full scale).
         rms: Root mean square of a clip (dB relative to full scale).
         skipped: Ids of what was skipped, under the reason, the commonest first.
+        wordless: Ids of clips whose text has no word that can be pronounced: recognition leaves them out.
     """
 
     corpus: str
@@ -59,6 +62,7 @@ class Description:
     peak: Spread
     rms: Spread
     skipped: Mapping[str, tuple[str, ...]]
+    wordless: tuple[str, ...]
 
 
 def describe(corpus: str, clips: Clips, problems: Iterable[Problem]) -> Description:
@@ -88,7 +92,49 @@ def describe(corpus: str, clips: Clips, problems: Iterable[Problem]) -> Descript
         peak=_spread(20 * np.log10(clips.peaks)),
         rms=_spread(20 * np.log10(clips.rms)),
         skipped=by_reason(problems),
+        wordless=_wordless(clips),
     )
+
+
+def for_programs(corpus: str, clips: Clips, problems: Iterable[Problem]) -> dict[str, Any]:
+    """A corpus clip by clip, in plain values.
+
+    Args:
+        corpus: Its short name.
+        clips: Its usable clips, divided.
+        problems: What was skipped.
+
+    Returns:
+        `corpus`; `sample_rate` (Hz); `clips`, each with id, seconds, split, speaker, text (null where the corpus does
+        not say) and phones with their start and end (s); `skipped`, each with id and reason; `wordless`, ids of clips
+        whose text has no word that can be pronounced.
+    """
+    rate = clips.sample_rate
+    return {
+        "corpus": corpus,
+        "sample_rate": rate,
+        "clips": [
+            {
+                "id": id,
+                "seconds": int(clips.lengths[clip]) / rate,
+                "split": clips.splits[clip],
+                "speaker": clips.value("speaker", clip) or None,
+                "text": clips.value("text", clip) or None,
+                "phones": [
+                    {"phone": phone.label, "start": phone.start / rate, "end": phone.end / rate}
+                    for phone in clips.value("phones", clip)
+                ],
+            }
+            for clip, id in enumerate(clips.ids)
+        ],
+        "skipped": [{"id": problem.id, "reason": problem.reason} for problem in problems],
+        "wordless": list(_wordless(clips)),
+    }
+
+
+def _wordless(clips: Clips) -> tuple[str, ...]:
+    phones = clips.fields.get("phones")
+    return tuple(phones.wordless(clips)) if isinstance(phones, Phones) else ()
 
 
 def by_reason(problems: Iterable[Problem]) -> dict[str, tuple[str, ...]]:

@@ -19,8 +19,11 @@ from datamodules.clips import Clips
 from datamodules.phone_times import read_alignment
 from datamodules.records import Problem, Record
 from datamodules.tables import stamp
-from datamodules.transcripts import SPOKEN, UNKNOWN, Transcript, frame_labels, transcript
+from datamodules.transcripts import SPOKEN, UNKNOWN, Transcript, frame_labels, has_words, transcript
 from lightning_wavenet.text.phones import Phone
+
+WORDLESS = "text without a word that can be pronounced"
+"""Said of such clips."""
 
 _TEXT = datasets.Value("string")
 
@@ -220,9 +223,16 @@ class Phones(Field):
         return SPOKEN if any(clips.values("text")) else ()
 
     def known(self, clips: Clips) -> NDArray[np.bool_]:
-        """Clips with times, or where none has these, with a text."""
+        """Clips with times, or where none has these, with a word in their text."""
         timed = self.timed(clips)
-        return timed if timed.any() else np.array([bool(text) for text in clips.values("text")])
+        return timed if timed.any() else np.array([has_words(text) for text in clips.values("text")])
+
+    def wordless(self, clips: Clips) -> list[str]:
+        """Ids of clips whose phones are not known, although they have a text."""
+        if self.timed(clips).any():
+            return []
+        texts = zip(clips.ids, clips.values("text"), strict=True)
+        return [id for id, text in texts if text and not has_words(text)]
 
     def cut(self, value: list[Phone], window: Window) -> NDArray[np.int64]:
         """int64 `[N]`: of the whole frames of the window."""

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from datamodules.base import AudioDataModule
+from datamodules.folders import other_audio
 from datamodules.records import Listing, Problem, Record, SplitName
+from datamodules.texts import read_lines
 from lightning_wavenet.errors import CorpusError
+from lightning_wavenet.files.audio import AUDIO_SUFFIXES, clip_stem
 
 _CLIPS = 13_100
 _HELD_OUT = 100
@@ -38,19 +42,24 @@ class LJSpeechDataModule(AudioDataModule):
         """All clips that have a text and a recording.
 
         Raises:
-            CorpusError: There is no LJSpeech at `root`.
+            CorpusError: There is no LJSpeech at `root`, or its metadata.csv is not UTF-8.
         """
         folder = _find(self.root)
-        recordings = {path.stem: path for path in sorted((folder / "wavs").glob("[!.]*.wav"))}
-        texts: dict[str, str] = {}
         problems: list[Problem] = []
+        recordings = _recordings(folder / "wavs", problems)
+        texts: dict[str, str] = {}
+        try:
+            lines = read_lines(folder / "metadata.csv")
+        except ValueError as error:
+            raise CorpusError(f"{folder / 'metadata.csv'} cannot be read: {error}") from error
         # Quotes in it are those of the text, so it is not what a reader of CSV takes it for.
-        for number, line in enumerate((folder / "metadata.csv").read_text("utf-8", "replace").splitlines(), 1):
+        for number, line in enumerate(lines, 1):
             id, *fields = line.split("|")
             text = " ".join(next((field for field in reversed(fields) if field.strip()), "").split())
+            id = _named(id.strip(), recordings)
             if not line.strip():
                 continue
-            if not text:
+            if not text or not id:
                 problems.append(Problem(f"line {number}", "line of metadata.csv that is not 'ID|TEXT|TEXT IN WORDS'"))
             elif id in texts:
                 problems.append(Problem(id, "listed twice in metadata.csv"))
@@ -74,6 +83,27 @@ def _find(root: Path) -> Path:
         if (folder / "metadata.csv").is_file() and (folder / "wavs").is_dir():
             return folder
     raise CorpusError(f"no LJSpeech: neither {root} nor a folder in it has metadata.csv and wavs in it")
+
+
+def _named(id: str, recordings: Mapping[str, Path]) -> str:
+    """The id of what some lists name by its file, with its suffix or its folder."""
+    names = (id, str(clip_stem(id)), clip_stem(id.removeprefix("wavs/")).name)
+    return next((name for name in names if name in recordings), id)
+
+
+def _recordings(folder: Path, problems: list[Problem]) -> dict[str, Path]:
+    """The recordings by their ids; files that cannot be used are added to the problems."""
+    recordings: dict[str, Path] = {}
+    for path in sorted(folder.glob("[!.]*")):
+        if reason := other_audio(path):
+            problems.append(Problem(f"wavs/{path.name}", reason))
+        elif path.suffix.lower() not in AUDIO_SUFFIXES:
+            continue
+        elif path.stem in recordings:
+            problems.append(Problem(f"wavs/{path.name}", "another recording has the same id"))
+        else:
+            recordings[path.stem] = path
+    return recordings
 
 
 def _held_out(ids: list[str]) -> dict[str, SplitName]:

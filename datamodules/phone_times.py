@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from datamodules.folders import Neighbors
+from datamodules.texts import read_lines
 from lightning_wavenet.files.audio import clip_stem
 from lightning_wavenet.files.textgrid import read_tier
 from lightning_wavenet.text.phones import SILENCE, Phone
@@ -15,13 +17,20 @@ ALIGNMENT_SUFFIXES = (".phn", ".TextGrid", ".lab")
 
 _HTS_RATE = 10_000_000
 _TEXTGRID_RATE = 1_000_000
+_LATEST = 2**62
+"""What a table holds."""
 
 
-def find_alignment(folder: Path, id: str) -> Path | None:
-    """The alignment of an utterance in a folder, if there is one."""
-    stem = folder / clip_stem(id)
-    candidates = (stem.with_name(stem.name + suffix) for suffix in ALIGNMENT_SUFFIXES)
-    return next((path for path in candidates if path.is_file()), None)
+def find_alignment(folder: Path, id: str, neighbors: Neighbors) -> Path | None:
+    """The alignment of an utterance in a folder, if there is one.
+
+    Args:
+        folder: Of the alignments.
+        id: Of the utterance.
+        neighbors: What has been looked for before.
+    """
+    candidates = (neighbors.find(folder / clip_stem(id), suffix) for suffix in ALIGNMENT_SUFFIXES)
+    return next((path for path in candidates if path is not None), None)
 
 
 def read_alignment(path: Path) -> tuple[tuple[Phone, ...], int | None]:
@@ -30,9 +39,9 @@ def read_alignment(path: Path) -> tuple[tuple[Phone, ...], int | None]:
     Raises:
         ValueError: The file is not what its suffix says; the message has the line or the reason.
     """
-    if path.suffix == ".phn":
+    if path.suffix.lower() == ".phn":
         return read_phones(path), None
-    if path.suffix == ".lab":
+    if path.suffix.lower() == ".lab":
         return _in_order(_read_lab(path)), _HTS_RATE
     phones = []
     for start, end, label in read_tier(path, "phones"):
@@ -44,10 +53,11 @@ def read_phones(path: Path) -> tuple[Phone, ...]:
     """The phones of a `.phn` file: a line each with first sample, one past the last, label.
 
     Raises:
-        ValueError: A line is not of that form, or the phones are not in order; the message has the line's number.
+        ValueError: The file is not UTF-8, a line is not of that form, or the phones are not in order; the message has
+            the line's number.
     """
     phones = []
-    for number, line in enumerate(path.read_text("ascii", "replace").splitlines(), 1):
+    for number, line in enumerate(read_lines(path), 1):
         if line.strip():
             try:
                 start, end, label = line.split()
@@ -59,13 +69,13 @@ def read_phones(path: Path) -> tuple[Phone, ...]:
 
 def write_phones(path: Path, phones: Iterable[Phone]) -> None:
     """Writes a `.phn` file."""
-    path.write_text("".join(f"{start} {end} {label}\n" for label, start, end in phones))
+    path.write_text("".join(f"{start} {end} {label}\n" for label, start, end in phones), "utf-8")
 
 
 def _read_lab(path: Path) -> list[Phone]:
     """A line each with start, end (100 ns) and a label, of which a full-context one is the phone between - and +."""
     phones = []
-    for number, line in enumerate(path.read_text("utf-8", "replace").splitlines(), 1):
+    for number, line in enumerate(read_lines(path), 1):
         if line.strip():
             parts = line.split()
             if len(parts) < 3 or not (parts[0].isdecimal() and parts[1].isdecimal()):
@@ -82,5 +92,7 @@ def _in_order(phones: Iterable[Phone]) -> tuple[Phone, ...]:
         if not before <= phone.start < phone.end:
             line = f"{phone.start} {phone.end} {phone.label}"
             raise ValueError(f"phone {number} ({line}) does not follow the one before it")
+        if phone.end > _LATEST:
+            raise ValueError(f"phone {number} ends at {phone.end}, which is after any recording")
         before = phone.end
     return phones

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from lightning_wavenet.errors import CorpusError
+from lightning_wavenet.files.reading import printable
 from lightning_wavenet.text.phones import Phone
 
 SplitName = Literal["train", "validation", "test"]
@@ -66,3 +68,22 @@ class Listing:
     root: Path
     records: tuple[Record, ...]
     problems: tuple[Problem, ...] = ()
+
+
+def nameable(listing: Listing) -> Listing:
+    """A listing in which all names can be written down: files whose names are not UTF-8 are problems of their own.
+
+    Raises:
+        CorpusError: No other files are in it.
+    """
+    named, others = [], []
+    for record in listing.records:
+        names = (record.id, record.speaker, record.label, str(record.path.relative_to(listing.root)))
+        if all(printable(name) == name for name in names):
+            named.append(record)
+        else:
+            others.append(Problem(printable(record.id), "its name is not UTF-8; rename the file or its folder"))
+    if others and not named:
+        raise CorpusError(f"no usable clip in {listing.root}: {others[0].id}: {others[0].reason}")
+    problems = [Problem(printable(problem.id), printable(problem.reason)) for problem in listing.problems]
+    return replace(listing, records=tuple(named), problems=(*problems, *others))

@@ -29,6 +29,7 @@ from datamodules.phone_times import write_phones
 from datamodules.sentences import sentences
 from lightning_wavenet.errors import RequestError
 from lightning_wavenet.files.atomic import need_folder, refuse_existing
+from lightning_wavenet.files.audio import complete
 from lightning_wavenet.text.phones import Phone
 
 Source = Literal["speech", "tones"]
@@ -161,7 +162,9 @@ def synthesize_vctk(
             stem = f"{name}_{number:03d}"
             far = np.convolve(clip.samples, [0.25, 0.25])[: len(clip.samples)].astype(np.int16)
             for microphone, samples in (("mic1", clip.samples), ("mic2", far)):
-                soundfile.write(audio / f"{stem}_{microphone}.flac", samples, VCTK_SAMPLE_RATE, subtype="PCM_16")
+                path = audio / f"{stem}_{microphone}.flac"
+                with complete(path):
+                    soundfile.write(path, samples, VCTK_SAMPLE_RATE, subtype="PCM_16")
             (text / f"{stem}.txt").write_text(clip.text + "\n")
             write_phones(phones / f"{stem}.phn", clip.phones)
 
@@ -208,7 +211,8 @@ def synthesize_folder(
             name = people[speaker].name
             path = folder / name / f"{name}_{number:03d}.wav"
             path.parent.mkdir(exist_ok=True)
-            soundfile.write(path, clip.samples, sample_rate, subtype="PCM_16")
+            with complete(path):
+                soundfile.write(path, clip.samples, sample_rate, subtype="PCM_16")
             path.with_suffix(".txt").write_text(clip.text + "\n")
             write_phones(path.with_suffix(".phn"), clip.phones)
 

@@ -13,6 +13,7 @@ from datamodules.base import AudioDataModule
 from datamodules.fields import Phones
 from datamodules.phone_times import read_phones
 from datamodules.records import Listing, Problem, Record, SplitName
+from datamodules.texts import read_words
 from lightning_wavenet.errors import CorpusError
 from lightning_wavenet.text.phones import TIMIT_61, Phone, PhoneSet, fold, fold_all
 
@@ -104,12 +105,17 @@ class TIMITDataModule(AudioDataModule):
                 except ValueError as error:
                     yield Problem(id, f"phones cannot be read: {error}")
                     continue
+                try:
+                    text = _text(files.get(f"{stem}.txt"))
+                except ValueError as error:
+                    yield Problem(id, f"text cannot be read: {error}")
+                    continue
                 yield Record(
                     id,
                     files[f"{stem}.wav"],
                     split,
                     speaker,
-                    text=_text(files.get(f"{stem}.txt")),
+                    text=text,
                     split_key=speaker,
                     phones=self._folded(phones),
                 )
@@ -157,7 +163,7 @@ def _folders(root: Path) -> list[Path]:
 
 def _text(path: Path | None) -> str:
     """What is said; the file begins with the first sample and one past the last."""
-    return "" if path is None else " ".join(path.read_text("ascii", "replace").split()[2:])
+    return "" if path is None else " ".join(read_words(path).split()[2:])
 
 
 def _missing(records: list[Record]) -> Iterator[Problem]:

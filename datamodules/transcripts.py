@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -57,6 +58,12 @@ def frame_labels(phones: Sequence[Phone], names: Sequence[str], frames: int, fra
         first, last = np.searchsorted(middles, (start, end))
         labels[first:last] = names.index(name)
     return labels
+
+
+def has_words(text: str) -> bool:
+    """Whether there is anything in a text that is pronounced: not so in other scripts, and in punctuation alone."""
+    # A letter or a digit of English is pronounced in any case; only what has neither is worth the whole way.
+    return re.search("[A-Za-z0-9]", text) is not None or bool(words(text))
 
 
 def transcript(phones: Sequence[Phone], text: str, names: Sequence[str]) -> Transcript:

@@ -5,35 +5,33 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 from datamodules.base import AudioDataModule
+from datamodules.folders import other_audio
 from datamodules.records import Listing, Problem, Record
+from datamodules.texts import read_words
 from lightning_wavenet.errors import CorpusError, RequestError
+from lightning_wavenet.files.audio import AUDIO_SUFFIXES
 
 _SHARED_PROMPTS = range(1, 25)
 """Numbers of the sentences that every speaker reads: the elicitation paragraph and the rainbow passage."""
 
 
-@dataclass(frozen=True)
-class _Layout:
-    """Where a release keeps its recordings."""
+_FOLDERS = ("wav48_silence_trimmed", "wav48")
+"""Of the recordings, in the releases 0.92 and 0.80; the first that has some is read."""
 
-    folder: str
-    audio: str
-    """Regular expression for the name of a recording, with groups `stem` and, where there are several, `mic`."""
+_NAME = re.compile(r"(?P<stem>.+?)(?:_(?P<mic>mic[12]))?", re.IGNORECASE)
+"""Of a recording without its suffix."""
 
-
-_LAYOUTS = (
-    _Layout("wav48_silence_trimmed", r"(?P<stem>.+)_(?P<mic>mic[12])\.flac"),
-    _Layout("wav48", r"(?P<stem>.+)\.wav"),
-)
+_Takes = dict[str, dict[str, Path]]
+"""Recordings by utterance, and then by microphone."""
 
 
 class VCTKDataModule(AudioDataModule):
-    """The CSTR VCTK corpus, 44 hours of read English.
+    """The CSTR VCTK corpus, 44 hours of read English, as published or converted to other kinds of files.
 
     A sentence that several speakers read is in one split only.
 
@@ -65,28 +63,37 @@ class VCTKDataModule(AudioDataModule):
             CorpusError: There is no VCTK corpus at `root`, or it has no mic2.
             RequestError: A speaker is asked for whom the corpus does not have.
         """
-        folder, layout = _find(self.root)
-        audio_folder = folder / layout.folder
-        known = sorted(path.name for path in audio_folder.iterdir() if path.is_dir())
+        folder, audio_folder = _find(self.root)
+        known = sorted(path.name for path in audio_folder.iterdir() if path.is_dir() and path.name[0] != ".")
         for name in self.speakers or ():
             if name not in known:
                 raise RequestError(f"unknown speaker {name!r}; {audio_folder} has {len(known)}: {_some(known)}")
-        if self.mic == "mic2" and layout is _LAYOUTS[1]:
-            raise CorpusError(f"{folder} is release 0.80, recorded with one microphone; set mic to mic1")
-        transcribed = {path.name for path in (folder / "txt").glob("*") if path.is_dir()}
+        transcribed = {path.name for path in (folder / "txt").glob("[!.]*") if path.is_dir()}
         records: list[Record] = []
         problems: list[Problem] = []
-        for speaker in sorted(set(self.speakers or transcribed.union(known))):
-            texts = {path.stem: path for path in (folder / "txt" / speaker).glob("*.txt")}
-            takes = _takes(audio_folder / speaker, layout)
+        if audio_folder.name == _FOLDERS[0] and (folder / _FOLDERS[1]).is_dir():
+            problems.append(Problem(_FOLDERS[1], f"not read, because {_FOLDERS[0]} has recordings too"))
+        speakers = sorted(set(self.speakers or transcribed.union(known)))
+        found = {speaker: _takes(audio_folder / speaker, problems) for speaker in speakers}
+        mics = {mic for takes in found.values() for by_mic in takes.values() for mic in by_mic}
+        if self.mic == "mic2" and mics == {""}:
+            raise CorpusError(f"{folder} is release 0.80, recorded with one microphone; set mic to mic1")
+        for speaker, takes in found.items():
+            texts = {
+                path.stem: path for path in (folder / "txt" / speaker).glob("[!.]*") if path.suffix.lower() == ".txt"
+            }
             if not takes:
                 problems.append(Problem(speaker, "speaker without a recording"))
                 continue
             for stem in sorted(texts.keys() | takes.keys()):
-                by_mic = takes.get(stem, {})
+                by_mic = {mic or "mic1": path for mic, path in takes.get(stem, {}).items()}
+                try:
+                    text = read_words(texts[stem]) if stem in texts else ""
+                except ValueError as error:
+                    problems.append(Problem(stem, f"text cannot be read: {error}"))
+                    continue
                 if path := by_mic.get(self.mic):
-                    text = texts[stem].read_text("utf-8", "replace") if stem in texts else ""
-                    records.append(Record(stem, path, speaker=speaker, text=" ".join(text.split())))
+                    records.append(Record(stem, path, speaker=speaker, text=text))
                 elif by_mic:
                     problems.append(Problem(stem, f"not recorded by {self.mic}; set mic to {min(by_mic)} to have it"))
                 else:
@@ -96,23 +103,33 @@ class VCTKDataModule(AudioDataModule):
         return Listing(folder, tuple(_with_sentences(records)), tuple(problems))
 
 
-def _find(root: Path) -> tuple[Path, _Layout]:
+def _find(root: Path) -> tuple[Path, Path]:
+    """The folder of the corpus, and that of its recordings."""
     candidates = [root, *sorted(path for path in root.glob("*") if path.is_dir())]
-    found = [(path, layout) for path in candidates for layout in _LAYOUTS if (path / layout.folder).is_dir()]
-    if not found:
-        folders = " or ".join(layout.folder for layout in _LAYOUTS)
-        raise CorpusError(f"no VCTK corpus: neither {root} nor a folder in it has {folders} in it")
-    if len(found) > 1:
-        raise CorpusError(f"several VCTK corpora: set root to one of {', '.join(str(path) for path, _ in found)}")
-    return found[0]
+    found = {path: [path / name for name in _FOLDERS if (path / name).is_dir()] for path in candidates}
+    corpora = [path for path, folders in found.items() if folders]
+    if not corpora:
+        raise CorpusError(f"no VCTK corpus: neither {root} nor a folder in it has {' or '.join(_FOLDERS)} in it")
+    if len(corpora) > 1:
+        raise CorpusError(f"several VCTK corpora: set root to one of {', '.join(map(str, corpora))}")
+    folders = found[corpora[0]]
+    recorded = (folder for folder in folders if any(_takes(path, []) for path in folder.iterdir() if path.is_dir()))
+    return corpora[0], next(recorded, folders[0])
 
 
-def _takes(folder: Path, layout: _Layout) -> dict[str, dict[str, Path]]:
-    """Recordings of one speaker: by utterance, and then by microphone."""
-    takes: dict[str, dict[str, Path]] = defaultdict(dict)
+def _takes(folder: Path, problems: list[Problem]) -> _Takes:
+    """Recordings of one speaker, under "" where their names say no microphone; adds what is not used."""
+    takes: _Takes = defaultdict(dict)
     for path in sorted(folder.glob("[!.]*")):
-        if match := re.fullmatch(layout.audio, path.name):
-            takes[match["stem"]][match.groupdict().get("mic", "mic1")] = path
+        if reason := other_audio(path):
+            problems.append(Problem(f"{folder.name}/{path.name}", reason))
+        elif path.suffix.lower() in AUDIO_SUFFIXES and (match := _NAME.fullmatch(path.stem)):
+            mic = (match["mic"] or "").lower()
+            same = takes[match["stem"]].get(mic) or takes[match["stem"]].get({"": "mic1", "mic1": ""}.get(mic, mic))
+            if same is not None:
+                problems.append(Problem(f"{folder.name}/{path.name}", f"the same take as a file {same.suffix}"))
+            else:
+                takes[match["stem"]][mic] = path
     return takes
 
 

@@ -13,3 +13,7 @@ class CorpusError(RequestError):
 
 class TrainingError(Exception):
     """Training went wrong and cannot continue; the message says at which step, and what to do (exit code 1)."""
+
+
+class StorageError(Exception):
+    """Files cannot be written, as on a full disk; the message says where, and what to do (exit code 1)."""

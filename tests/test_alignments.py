@@ -99,6 +99,8 @@ def test_a_folder_without_alignments_is_refused(recordings, tmp_path):
         (".lab", "0 5\n", "line 1 is not 'START END LABEL'"),
         (".lab", "0 5 a\n3 9 b\n", r"phone 2 \(3 9 b\) does not follow"),
         (".TextGrid", "nothing", "it is no TextGrid"),
+        (".phn", f"0 {10**20} a\n", "phone 1 ends at 10+, which is after any recording"),
+        (".PHN", "0 9 a\n\x00", "zeros in it"),
     ],
 )
 def test_what_is_not_what_its_suffix_says_has_a_reason(tmp_path, kind, text, message):

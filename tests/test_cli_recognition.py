@@ -153,11 +153,42 @@ def test_recordings_are_recognized_as_text_json_and_textgrid(tones, capsys):
     for wrong, why in (
         ([wav, "--form", "textgrid"], "give a folder as --out"),
         ([wav, "--form", "textgrid", "--out", "grids"], "--overwrite"),
-        ([wav, wav, "--out", "twice"], "have the same name"),
+        ([wav, wav, "--out", "twice"], "would both be written to twice/tone003_001.txt"),
         (["nothing.wav"], "no recording nothing.wav"),
     ):
         assert stopped(["recognize", BEST, *wrong]) == 2
         assert why in capsys.readouterr().err
+
+
+def test_recordings_whose_results_would_replace_one_another_are_refused(tones, tmp_path, capsys):
+    """Before any work; ids with dots stay apart."""
+    recorded, rate = sf.read(tones / "tone003" / "tone003_001.wav")
+    for name in ("x/a.1.wav", "x/a.2.wav", "x/b.wav"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        sf.write(tmp_path / name, recorded, rate)
+        (tmp_path / name).with_suffix(".phn").write_bytes((tones / "tone003" / "tone003_001.phn").read_bytes())
+    corpus = TINY.replace("TONES", str(tmp_path)).replace("validation_speakers: [tone002]", "validation: 0")
+    Path("twice.yaml").write_text(corpus.replace("test_speakers: [tone003]", "test: 0"))
+    align = ["align", BEST, "--config", "twice.yaml", "--out"]
+    main([*align, str(tmp_path / "dots")])
+    assert {path.name for path in (tmp_path / "dots" / "x").glob("*.phn")} == {"a.1.phn", "a.2.phn", "b.phn"}
+    for path in (tmp_path / "dots" / "x").glob("*.phn"):
+        path.unlink()
+    sf.write(tmp_path / "x" / "b.flac", recorded, rate)
+    assert stopped([*align, str(tmp_path / "twice")]) == 2
+    assert "x/b.flac and x/b.wav would both be written to" in capsys.readouterr().err
+    assert not (tmp_path / "twice").exists()
+    files = [str(tmp_path / "x" / name) for name in ("b.flac", "b.wav")]
+    assert stopped(["recognize", BEST, *files, "--out", str(tmp_path / "phones")]) == 2
+    assert not (tmp_path / "phones").exists()
+
+
+@pytest.mark.parametrize("kind", ["text", "unreadable"])
+def test_odd_recordings_end_with_one_line_that_names_them(tmp_path, capsys, kind):
+    path = tmp_path / "odd.flac"
+    path.write_bytes(b"not audio" if kind == "text" else b"fLaC" + bytes(range(200)))
+    assert stopped(["recognize", BEST, str(path)]) == 2
+    assert f"{path} cannot be used: " in capsys.readouterr().err
 
 
 def test_what_does_not_fit_is_refused(tones, capsys):

@@ -51,7 +51,13 @@ def align(
 
     from datamodules.phone_times import write_phones
     from datamodules.records import SPLITS
-    from lightning_wavenet.files.atomic import need_folder, refuse_existing, write_atomically, write_text
+    from lightning_wavenet.files.atomic import (
+        need_distinct,
+        need_folder,
+        refuse_existing,
+        write_atomically,
+        write_text,
+    )
     from lightning_wavenet.files.audio import clip_stem
     from lightning_wavenet.files.textgrid import write_textgrid
     from lightning_wavenet.models import PhoneRecognizer
@@ -75,6 +81,7 @@ def align(
     if not len(chosen):
         raise RequestError(f"there is nothing to align: no utterance of split {split!r} has phones or a text")
     stems = {clip: out / clip_stem(clips.ids[clip]) for clip in chosen.tolist()}
+    need_distinct((clips.ids[clip], stem.with_name(f"{stem.name}.TextGrid")) for clip, stem in stems.items())
     suffixes = (".TextGrid", ".phn")
     refuse_existing([stem.with_name(stem.name + suffix) for stem in stems.values() for suffix in suffixes], overwrite)
     shortest = model.shortest * model.hop / rate

@@ -82,18 +82,29 @@ def prepare(data: "AudioDataModule") -> None:
     print(f"{about.corpus}: {about.total.clips:,} clips, {_hours(about.total)} at {about.sample_rate:,} Hz are ready")
 
 
-def describe(data: "AudioDataModule") -> None:
+def describe(data: "AudioDataModule", json: Path | None = None, overwrite: bool = False) -> None:
     """Prints a corpus in numbers: clips, hours, speakers, levels, splits, and what was skipped and why.
 
     Args:
         data: The corpus.
+        json: File for the same clip by clip, for programs: clips (id, seconds, split, speaker, text, phones) and
+            skipped (id, reason).
+        overwrite: Replace that file if it exists.
     """
+    from json import dumps
+
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
+    from lightning_wavenet.files.atomic import refuse_existing, write_text
+
+    if json is not None:
+        refuse_existing([json], overwrite, "--json")
     data.prepare_data()
     data.setup()
+    if json is not None:
+        write_text(json, dumps(data.for_programs(), indent=2, ensure_ascii=False) + "\n")
     about = data.describe()
     table = Table(title=f"{about.corpus} at {about.sample_rate:,} Hz", show_header=False)
     table.add_row("clips", _amount(about.total))
@@ -113,6 +124,9 @@ def describe(data: "AudioDataModule") -> None:
     for reason, ids in about.skipped.items():
         some = ", ".join(ids[:3]) + (", ..." if len(ids) > 3 else "")
         table.add_row(f"  {len(ids):,}", escape(f"{reason}: {some}"))
+    if about.wordless:
+        some = ", ".join(about.wordless[:3]) + (", ..." if len(about.wordless) > 3 else "")
+        table.add_row("no words", escape(f"{len(about.wordless):,} texts that cannot be pronounced: {some}"))
     Console().print(table)
     print("durations and levels: median of the clips (5th to 95th percentile)")
 

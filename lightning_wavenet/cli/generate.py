@@ -62,7 +62,7 @@ def generate(
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     from lightning_wavenet.errors import RequestError
-    from lightning_wavenet.files.atomic import need_folder, refuse_existing
+    from lightning_wavenet.files.atomic import need_distinct, need_folder, refuse_existing
     from lightning_wavenet.files.audio import CLIP_SUFFIXES, clip_writer
     from lightning_wavenet.models import GenerativeModel
     from lightning_wavenet.models.checkpoint import load
@@ -79,6 +79,7 @@ def generate(
     used, rate = sampler.engine, model.vocabulary.sample_rate
     batch, streams = model.plan(seconds, num, seed, prime, **({} if speaker is None else {"speaker": speaker}))
     if out is not None:
+        need_distinct((id, out / f"{id}.wav") for id in batch.ids)
         refuse_existing([out / f"{id}{suffix}" for id in batch.ids for suffix in CLIP_SUFFIXES], overwrite)
 
     samples, chunk_samples = streams[0].samples, max(1, rate // 10)

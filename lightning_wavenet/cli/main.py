@@ -6,7 +6,7 @@ import sys
 from importlib import import_module
 
 from lightning_wavenet import __version__
-from lightning_wavenet.errors import RequestError, TrainingError
+from lightning_wavenet.errors import RequestError, StorageError, TrainingError
 
 VERBS = {
     "fit": ("lightning_wavenet.cli.training", "train a model, or resume its training"),
@@ -45,6 +45,7 @@ def main(arguments: list[str] | None = None) -> None:
     from jsonargparse import ArgumentError
 
     from lightning_wavenet.cli.parsing import essence
+    from lightning_wavenet.files.atomic import full_disk
 
     try:
         # Lightning's verbs share one parser, which reads the verb itself.
@@ -53,9 +54,11 @@ def main(arguments: list[str] | None = None) -> None:
         _fail(essence(str(error)), 2)
     except (RequestError, FileExistsError, NotADirectoryError, IsADirectoryError) as error:
         _fail(str(error), 2)
-    except TrainingError as error:
+    except (TrainingError, StorageError) as error:
         _fail(str(error), 1)
     except (OSError, MemoryError) as error:
+        if full_disk(error):
+            _fail(f"a disk is full ({error}): free some space, or set --out, --run or WAVENET_CACHE to another", 1)
         _fail(f"{type(error).__name__}: {error}", 1)
     except KeyboardInterrupt:
         _fail("interrupted", 130)

@@ -38,8 +38,9 @@ def recognize(
         RequestError: The request cannot be done as asked.
     """
     from lightning_wavenet.errors import RequestError
-    from lightning_wavenet.files.atomic import need_folder, refuse_existing, write_text
+    from lightning_wavenet.files.atomic import need_distinct, need_folder, refuse_existing, write_text
     from lightning_wavenet.files.audio import read_audio
+    from lightning_wavenet.files.reading import printable
     from lightning_wavenet.files.textgrid import write_textgrid
     from lightning_wavenet.models import PhoneRecognizer
     from lightning_wavenet.models.checkpoint import load
@@ -49,8 +50,7 @@ def recognize(
     targets = [out / f"{file.stem}{_SUFFIXES[form]}" if out is not None else None for file in files]
     if out is not None:
         need_folder(out)
-        if len(set(targets)) < len(files):
-            raise RequestError("two of the recordings have the same name, so that one would replace the other's phones")
+        need_distinct((str(file), target) for file, target in zip(files, targets, strict=True) if target is not None)
         refuse_existing([target for target in targets if target is not None], overwrite)
     model = load(ckpt, device)
     if not isinstance(model, PhoneRecognizer):
@@ -70,7 +70,7 @@ def recognize(
             write_text(target, told)
         else:
             # With several recordings, the lines of each follow its name.
-            print(f"{file}\n{told}" if form == "text" and len(files) > 1 else told, end="", flush=True)
+            print(f"{printable(file)}\n{told}" if form == "text" and len(files) > 1 else told, end="", flush=True)
     if out is not None:
         print(f"phones of {len(files)} recordings in {out}")
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lightning_wavenet.errors import RequestError
+from lightning_wavenet.errors import RequestError, StorageError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_CHAIN = 20
+"""Errors that are looked at, one the cause of the other."""
 
 
 def refuse_existing(paths: Iterable[Path], overwrite: bool, option: str = "--out") -> None:
@@ -27,6 +32,34 @@ def refuse_existing(paths: Iterable[Path], overwrite: bool, option: str = "--out
                 raise RequestError(f"{path} has files in it: choose another {option}, or say --overwrite")
         elif path.exists() and not overwrite:
             raise RequestError(f"{path} exists: choose another {option}, or say --overwrite")
+
+
+def need_distinct(targets: Iterable[tuple[str, Path]]) -> None:
+    """Looks before any work is done whether one result would replace another.
+
+    Args:
+        targets: What is to be written about, such as an id, and the file.
+
+    Raises:
+        RequestError: Two are to be written to the same file.
+    """
+    owners: dict[Path, str] = {}
+    for name, path in targets:
+        if path in owners:
+            raise RequestError(
+                f"{owners[path]} and {name} would both be written to {path}: rename one of them, or leave it out"
+            )
+        owners[path] = name
+
+
+def full_disk(error: BaseException | None) -> OSError | None:
+    """The error that a disk or a quota is full, if an error is that or came from it."""
+    seen = 0
+    while error is not None and seen < _CHAIN:
+        if isinstance(error, OSError) and error.errno in _FULL:
+            return error
+        error, seen = error.__cause__ or error.__context__, seen + 1
+    return None
 
 
 def need_folder(path: Path, option: str = "--out") -> None:
@@ -54,6 +87,9 @@ def atomic(path: Path, keep: Path | None = None) -> Iterator[Path]:
 
     Yields:
         The path that the block has to write to.
+
+    Raises:
+        StorageError: The disk is full.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -64,6 +100,13 @@ def atomic(path: Path, keep: Path | None = None) -> Iterator[Path]:
         if keep is not None and path.exists():
             path.replace(keep)
         partial.replace(path)
+    except OSError as error:
+        if full := full_disk(error):
+            raise StorageError(
+                f"cannot write {path} ({os.strerror(full.errno or 0)}): free some space, or choose a folder on another "
+                "disk with --out or --run"
+            ) from error
+        raise
     finally:
         partial.unlink(missing_ok=True)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -12,13 +13,22 @@ import numpy as np
 import soundfile
 import torch
 from torch import Tensor
-from torchaudio.functional import resample
 
 from lightning_wavenet.errors import RequestError
 from lightning_wavenet.files.atomic import atomic, write_atomically, write_text
+from lightning_wavenet.files.reading import FULL_SCALE, DecodingError, read_mono, to_pcm, to_rate
 
-AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
-"""Of the recordings that are looked for."""
+AUDIO_SUFFIXES = (
+    *(".wav", ".flac", ".ogg", ".mp3", ".opus", ".oga", ".mp2", ".mpga", ".wave", ".rf64", ".w64"),
+    *(".aif", ".aiff", ".aifc", ".au", ".snd", ".caf", ".sph", ".nist", ".voc"),
+)
+"""Of the recordings that are looked for, in small letters."""
+
+OTHER_AUDIO_SUFFIXES = (
+    *(".m4a", ".m4b", ".mp4", ".aac", ".ac3", ".adts", ".wma", ".asf", ".amr", ".3gp", ".webm", ".mka", ".weba"),
+    *(".ape", ".wv", ".tta", ".mpc", ".spx", ".ra", ".rm", ".dsf", ".dff", ".shn", ".raw", ".pcm"),
+)
+"""Of recordings that nothing here reads."""
 
 CLIP_SUFFIXES = (".wav", ".png", ".json")
 """Of the files of a clip."""
@@ -31,7 +41,7 @@ def clip_stem(id: str) -> PurePosixPath:
 
 
 def read_audio(path: str | Path, sample_rate: int) -> Tensor:
-    """A recording as mono float32 `[T]` in [-1, 1] at `sample_rate` (Hz).
+    """A recording as mono float32 `[T]` in [-1, 1] at `sample_rate` (Hz), as corpora are read.
 
     Raises:
         RequestError: The file is missing, unreadable or holds nothing that can be used.
@@ -39,13 +49,10 @@ def read_audio(path: str | Path, sample_rate: int) -> Tensor:
     if not Path(path).is_file():
         raise RequestError(f"there is no recording {path}")
     try:
-        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except soundfile.LibsndfileError as error:
-        raise RequestError(f"{path} cannot be read as audio ({error})") from error
-    waveform = torch.from_numpy(samples.mean(axis=1))
-    if not len(waveform) or not waveform.isfinite().all():
-        raise RequestError(f"{path} holds no samples, or some that are NaN or infinite")
-    return resample(waveform, rate, sample_rate).clamp(-1.0, 1.0)
+        pcm = to_pcm(to_rate(*read_mono(path), sample_rate))
+    except DecodingError as error:
+        raise RequestError(f"{path} cannot be used: {error}") from error
+    return torch.from_numpy(pcm.astype(np.float32) / np.float32(FULL_SCALE))
 
 
 def write_clip(stem: Path, waveform: Tensor, sample_rate: int, description: Mapping[str, Any]) -> Path:
@@ -79,14 +86,44 @@ def clip_writer(stem: Path, sample_rate: int, description: Mapping[str, Any]) ->
     """
     wav, png, text = (stem.with_name(f"{stem.name}{suffix}") for suffix in CLIP_SUFFIXES)
     with atomic(wav) as partial:
-        with soundfile.SoundFile(partial, "w", sample_rate, channels=1, subtype="PCM_16", format="WAV") as file:
+        count = 0
+        with (
+            complete(partial),
+            soundfile.SoundFile(partial, "w", sample_rate, channels=1, subtype="PCM_16", format="WAV") as file,
+        ):
 
             def write(samples: Tensor) -> None:
-                file.write((samples.detach().cpu().float().clamp(-1.0, 1.0).numpy() * 32767.0).round().astype(np.int16))
+                nonlocal count
+                pcm = (samples.detach().cpu().float().clamp(-1.0, 1.0).numpy() * 32767.0).round().astype(np.int16)
+                with complete(partial):
+                    file.write(pcm)
+                count += len(pcm)
 
             yield write
+        with complete(partial):
+            assert soundfile.info(partial).frames == count
         write_atomically(png, lambda path: draw_spectrogram(path, partial, stem.name))
         write_text(text, json.dumps(description, indent=2) + "\n")
+
+
+@contextmanager
+def complete(path: Path) -> Iterator[None]:
+    """Finds the error of the system where soundfile tells only that something was not written.
+
+    Args:
+        path: What the block writes.
+
+    Raises:
+        OSError: Such as that the disk is full.
+    """
+    try:
+        yield
+    except (soundfile.LibsndfileError, AssertionError):
+        with path.open("ab") as file:
+            file.write(bytes(2**16))
+            file.flush()
+            os.fsync(file.fileno())
+        raise
 
 
 COLUMNS = 4_096
