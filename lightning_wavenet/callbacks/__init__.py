@@ -3,6 +3,7 @@
 from lightning_wavenet.callbacks.averaging import WeightAverage
 from lightning_wavenet.callbacks.checkpoints import LAST, PREVIOUS, LastAndBest
 from lightning_wavenet.callbacks.config import SaveConfig
+from lightning_wavenet.callbacks.endings import ending
 from lightning_wavenet.callbacks.execution import Execution
 from lightning_wavenet.callbacks.guard import Guard
 from lightning_wavenet.callbacks.progress import FirstValidation, ModelSize, ProgressLines, Throughput
@@ -23,4 +24,5 @@ __all__ = [
     "Stopped",
     "Throughput",
     "WeightAverage",
+    "ending",
 ]

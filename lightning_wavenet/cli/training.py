@@ -32,6 +32,7 @@ from lightning_wavenet.callbacks import (
     Stopped,
     Throughput,
     WeightAverage,
+    ending,
 )
 from lightning_wavenet.cli import slurm
 from lightning_wavenet.cli.parsing import PARSER, add_flag, essence, read_configs
@@ -44,6 +45,10 @@ from lightning_wavenet.tasks import BaseTask
 C = TypeVar("C", bound=Callback)
 
 
+class _Ended(Exception):
+    """The run that is to be resumed has come to its end."""
+
+
 class WaveNetCLI(LightningCLI):
     """LightningCLI with a run folder, and with the callbacks that every run has as options of their own.
 
@@ -53,6 +58,9 @@ class WaveNetCLI(LightningCLI):
     run_folder: RunFolder
     verb: str
     """The only one that a parser is built for, which takes about half the time of all four."""
+    _planned_steps: float | None = None
+    _resumed: dict[str, Any] | None = None
+    """The checkpoint that training resumes from."""
 
     @classmethod
     def subcommands(cls) -> dict[str, set[str]]:
@@ -91,6 +99,7 @@ class WaveNetCLI(LightningCLI):
             self.experiment = config.stem
         else:
             self.experiment = folder.parent.name if folder.parent.parent.name == "runs" else folder.name
+            self._planned_steps = _steps_of(config)
         super().parse_arguments(parser, args)
         config = self.config[self.config.subcommand]
         # Lightning would take options from a checkpoint that it finds next; `before_instantiate_classes` puts it back.
@@ -101,6 +110,11 @@ class WaveNetCLI(LightningCLI):
         verb: str = self.config.subcommand
         config = self.config[verb]
         config.ckpt_path = self._asked
+        for callback in _listed(config.trainer.callbacks):
+            given = callback.get("init_args") or {}
+            # Lightning would look with every epoch, at the figure of a validation that may be long past.
+            if callback.class_path.endswith(".EarlyStopping") and str(given.get("monitor")).startswith("val/"):
+                given["check_on_train_epoch_end"] = given.get("check_on_train_epoch_end") or False
         if config.resume:
             if verb != "fit" or config.run is None:
                 raise RequestError("--resume resumes training in a run folder: wavenet fit --run DIR --resume")
@@ -111,7 +125,13 @@ class WaveNetCLI(LightningCLI):
         elif verb != "fit":
             read(config.ckpt_path)
         else:
-            asked, config.ckpt_path = config.ckpt_path, whole(config.ckpt_path)
+            asked = config.ckpt_path
+            config.ckpt_path, self._resumed = whole(asked)
+            if "optimizer_states" not in self._resumed:
+                raise RequestError(
+                    f"{config.ckpt_path} holds weights alone, from which no training resumes: begin a new run with "
+                    f"--weights {config.ckpt_path}"
+                )
             if config.ckpt_path != asked:
                 rank_zero_only(print)(f"{asked} is missing or damaged: resuming from {config.ckpt_path}", flush=True)
 
@@ -119,9 +139,15 @@ class WaveNetCLI(LightningCLI):
         """Builds corpus, task and trainer; what their constructors refuse is the user's to mend."""
         try:
             super().instantiate_classes()
-        except ValueError as error:
-            raise RequestError(essence(str(error))) from error
+        except Exception as error:
+            self._withdraw()
+            if isinstance(error, ValueError):
+                raise RequestError(essence(str(error))) from error
+            if refusal := _refusal(error):
+                raise refusal from error
+            raise
         self.model.overwrite = self.config[self.subcommand].overwrite
+        self.model.planned_steps = self._planned_steps
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """A trainer whose root is the run folder."""
@@ -156,8 +182,10 @@ class WaveNetCLI(LightningCLI):
     def _run_subcommand(self, subcommand: str) -> None:
         try:
             super()._run_subcommand(subcommand)
+        except _Ended as ended:
+            rank_zero_only(print)(ended, flush=True)
         except RequestError:
-            self.run_folder.withdraw()
+            self._withdraw()
             raise
         except BackendCompilerFailed as error:
             said = essence(str(error))
@@ -165,6 +193,7 @@ class WaveNetCLI(LightningCLI):
         except RuntimeError as error:
             if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
                 raise TrainingError(self._callback(Execution).advice(self.trainer, self.model)) from error
+            self._refuse(error)
             raise
         except Stopped as stopped:
             if self.trainer.is_global_zero:
@@ -175,6 +204,19 @@ class WaveNetCLI(LightningCLI):
             if isinstance(end.__context__, KeyboardInterrupt):
                 raise KeyboardInterrupt from None
             raise
+        except Exception as error:
+            self._refuse(error)
+            raise
+
+    def _refuse(self, error: Exception) -> None:
+        """Raises what a package refuses as the user's to mend."""
+        if refusal := _refusal(error):
+            self._withdraw()
+            raise refusal from error
+
+    def _withdraw(self) -> None:
+        if hasattr(self, "run_folder"):
+            self.run_folder.withdraw()
 
     def _tell(self, stopped: Stopped) -> None:
         """Says how to resume a run that was stopped, or sees to it where that is for the scheduler to do."""
@@ -189,6 +231,11 @@ class WaveNetCLI(LightningCLI):
     def before_fit(self) -> None:
         """Takes the run folder, and says where the run goes."""
         config = self.config[self.subcommand]
+        resumed, self._resumed = self._resumed, None
+        if resumed is not None and (said := ending(resumed, self.trainer)):
+            raise _Ended(
+                f"{self.run_folder.path} ended at step {resumed['global_step']:,}, nothing is left to train: {said}"
+            )
         self.run_folder.claim(config.overwrite, config.resume)
         if config.ckpt_path is None:
             self.model.weights = config.weights
@@ -249,6 +296,31 @@ def main(arguments: list[str]) -> None:
         raise RequestError(str(error)) from error
     finally:
         RunFolder.forget()
+
+
+_REFUSE = ("pytorch_lightning", "lightning_fabric", "lightning_utilities", "torchmetrics", "torch.optim")
+
+
+def _refusal(error: Exception) -> RequestError | None:
+    """An error in one line, where it is what Lightning or torch's optimizers refuse, or a package that is missing."""
+    text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+    if isinstance(error, ImportError):
+        return RequestError(f"a package is missing, install it or leave out what needs it: {text}")
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    module = "" if frame is None else str(frame.tb_frame.f_globals.get("__name__"))
+    known = isinstance(error, MisconfigurationException | ValueError | TypeError | RuntimeError | KeyError)
+    return RequestError(text) if known and module.startswith(_REFUSE) else None
+
+
+def _steps_of(config: Path) -> float | None:
+    """The length of the training that a run's `config.yaml` was saved with; None where epochs say."""
+    if not config.is_file():
+        return None
+    trainer = read_configs(["--config", str(config)])[0].get("trainer") or {}
+    steps = trainer.get("max_steps")
+    return steps if isinstance(steps, int) and steps > 0 else None
 
 
 def _listed(value: Any) -> list[Any]:

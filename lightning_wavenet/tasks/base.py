@@ -22,10 +22,13 @@ from lightning_wavenet.errors import RequestError
 from lightning_wavenet.machine.devices import cpu_name
 from lightning_wavenet.models import Model
 from lightning_wavenet.models.checkpoint import CHECKPOINT_KEY, check_format, described, take_weights
-from lightning_wavenet.tasks.schedules import WarmupCosine
+from lightning_wavenet.tasks.schedules import WarmupCosine, last_step, options_of, plain_options
 
 BackboneCallable = Callable[[], WaveNet]
 """Makes the net; what depends on the corpus, such as `global_channels`, is given as keyword arguments."""
+
+SPEED_FIGURES = ("train/samples_per_second", "train/seconds")
+"""What every training of the command logs beside the figures of its task."""
 
 
 class Corpus(Protocol):
@@ -60,6 +63,7 @@ class BaseTask(pl.LightningModule, ABC):
         model: What is trained; a task that is not set up has none.
         weights: A checkpoint whose weights the model begins with, as far as they fit (`--weights`).
         overwrite: Whether the callbacks of a task (`configure_callbacks`) may replace files (`--overwrite`).
+        planned_steps: Length of the training that the options were saved for, where a run saved them.
 
     Args:
         optimizer: Makes the optimizer from the parameters; None: Adam as it comes.
@@ -72,6 +76,7 @@ class BaseTask(pl.LightningModule, ABC):
     model: Model
     weights: Path | None = None
     overwrite: bool = False
+    planned_steps: float | None = None
 
     def __init__(
         self,
@@ -85,6 +90,7 @@ class BaseTask(pl.LightningModule, ABC):
         self._validated = False
         self._train_ids: Sequence[str] = ()
         self._random: list[dict[str, torch.Tensor]] | None = None
+        self._resumed_step = 0
 
     @abstractmethod
     def build(self, vocabulary: Vocabulary) -> Model:
@@ -109,6 +115,11 @@ class BaseTask(pl.LightningModule, ABC):
 
         None: the loss is no likelihood.
         """
+        return None
+
+    @property
+    def train_figures(self) -> Sequence[str] | None:
+        """Names of what training steps log; None where a task does not tell."""
         return None
 
     # Model and corpus
@@ -177,13 +188,18 @@ class BaseTask(pl.LightningModule, ABC):
     # Optimization
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """The optimizer, and the schedule where there is one, over the length of the training."""
+        """The optimizer, and the schedule where there is one, over the length of the training.
+
+        Raises:
+            RequestError: The schedule was made for a shorter training.
+        """
         optimizer = self.optimizer(self.parameters())
         if self.lr_scheduler is None:
             return optimizer
         scheduler = self.lr_scheduler(optimizer)
         if isinstance(scheduler, WarmupCosine):
             scheduler.set_default_steps(self.trainer.estimated_stepping_batches)
+        self._check_length(scheduler)
         return {
             "optimizer": optimizer,
             "lr_scheduler": {
@@ -193,6 +209,23 @@ class BaseTask(pl.LightningModule, ABC):
                 "strict": False,  # There is none before the first validation.
             },
         }
+
+    def _check_length(self, scheduler: Any) -> None:
+        """Refuses a schedule that a longer training would outlive, where it is the length that has changed.
+
+        One that its author made shorter than the training is the author's choice, of which the run tells.
+        """
+        end = last_step(scheduler)
+        if end is None or end.step >= (steps := self.trainer.estimated_stepping_batches):
+            return
+        said = (
+            f"{type(scheduler).__name__} ends at step {end.step:,} ({end.option} {end.value}), and the training at "
+            f"step {steps:,}"
+        )
+        lengthened = self.planned_steps is not None and self.planned_steps <= end.step
+        if end.final or lengthened or self._resumed_step >= end.step:
+            raise RequestError(f"{said}: say --model.lr_scheduler.{end.option} {steps}")
+        rank_zero_only(print)(f"{said}: the learning rate is nothing from there on", flush=True)
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any | None) -> None:
         """Steps the schedule; `ReduceLROnPlateau`, which alone is given a metric, once after every validation."""
@@ -213,6 +246,8 @@ class BaseTask(pl.LightningModule, ABC):
         checkpoint[CHECKPOINT_KEY] = described(self.model) | {
             "task": self._options(),
             "optimizer": self._optimizer_name(),
+            "training": self._training_options(),
+            "planned_steps": self.trainer.estimated_stepping_batches,
             "machine": _machine(),
             "trained_on": {"sha256": _digest(self._train_ids), "ids": list(self._train_ids)},
             "random": _gathered(_random_state(self.device)),
@@ -228,18 +263,26 @@ class BaseTask(pl.LightningModule, ABC):
         saved = checkpoint[CHECKPOINT_KEY]
         theirs = _flat(saved["model"]) | saved["task"]
         ours = _flat(described(self.model)["model"]) | self._options()
+        resumed: dict[str, Any] = {}
         if self.trainer.training:
-            theirs, ours = theirs | {"optimizer": saved["optimizer"]}, ours | {"optimizer": self._optimizer_name()}
+            # What the state of optimizer and schedule would put back in place of what this run asks for.
+            resumed = {"optimizer": saved["optimizer"]} | saved.get("training", {})
+            theirs |= resumed
+            ours |= {name: value for name, value in self._training_options().items() if name in resumed}
+            ours |= {name: None for name in resumed if name not in ours}
         # Task and names first, for widths follow from them.
         if theirs["task"] == ours["task"]:
             self._compare(Vocabulary.from_plain(saved["vocabulary"]), "the checkpoint")
         for option in ("task", *ours):
             if option.partition(".")[0] not in self.free_options and theirs.get(option) != ours[option]:
-                raise RequestError(f"the checkpoint has {option} {theirs.get(option)}, this run {ours[option]}")
+                advice = "; say the same, or begin a new run from its weights (--weights)" if option in resumed else ""
+                raise RequestError(f"the checkpoint has {option} {theirs.get(option)}, this run {ours[option]}{advice}")
         if not self.trainer.training:
             self.model.checkpoint, self.model.step = Path(str(self.trainer.ckpt_path)), checkpoint["global_step"]
             return
         self._random = saved["random"]
+        self._resumed_step = checkpoint["global_step"]
+        self.planned_steps = saved.get("planned_steps", self._resumed_step)
         then = saved["machine"] | {"processes": len(saved["random"])}
         now = _machine() | {"processes": self.trainer.world_size}
         if moved := [f"{name} {then[name]}, now {now[name]}" for name in now if then[name] != now[name]]:
@@ -262,6 +305,17 @@ class BaseTask(pl.LightningModule, ABC):
 
     def _optimizer_name(self) -> str:
         return type(self.optimizer(self.parameters())).__name__
+
+    def _training_options(self) -> dict[str, Any]:
+        """Optimizer and schedule with the options that they are made with, as the command names them."""
+        optimizer = self.optimizer(self.parameters())
+        options = {f"optimizer.{name}": value for name, value in plain_options(optimizer.defaults).items()}
+        options = {"optimizer": type(optimizer).__name__} | options | {"lr_scheduler": None}
+        if self.lr_scheduler is not None:
+            scheduler = self.lr_scheduler(optimizer)
+            options |= {f"lr_scheduler.{name}": value for name, value in options_of(scheduler, optimizer).items()}
+            options["lr_scheduler"] = type(scheduler).__name__
+        return options
 
 
 def _dotted(options: dict[str, Any]) -> dict[str, Any]:
