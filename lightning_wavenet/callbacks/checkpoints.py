@@ -12,6 +12,7 @@ from lightning_fabric.plugins.io import TorchCheckpointIO
 from pytorch_lightning.callbacks import Callback, Checkpoint, EarlyStopping
 from pytorch_lightning.callbacks.early_stopping import EarlyStoppingReason
 
+from datamodules import AudioDataModule
 from lightning_wavenet.callbacks.endings import stopped_by
 from lightning_wavenet.callbacks.signals import Signals, Stopped
 from lightning_wavenet.data.batch import Batch
@@ -176,6 +177,24 @@ class LastAndBest(Checkpoint):
         """
         if self._extra_validation:
             checkpoint["loops"]["fit_loop"]["epoch_loop.state_dict"]["_batches_that_stepped"] += 1
+
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Has Lightning count the batches of the epoch by this run's size of them, where it is another."""
+        corpus = getattr(trainer, "datamodule", None)
+        loops = checkpoint["loops"]["fit_loop"]
+        (state,) = loops["state_dict"].get("combined_loader") or [{}]
+        if trainer.state.fn != "fit" or not isinstance(corpus, AudioDataModule) or "crops" not in state:
+            return
+        loader = corpus.train_dataloader()
+        loader.load_state_dict(state)
+        progress = loops["epoch_loop.batch_progress"]
+        done = loader.batches_done()
+        if done and done != progress["current"]["ready"]:
+            more = done - progress["current"]["ready"]
+            progress["current"] = {name: count + more for name, count in progress["current"].items()}
+            progress["is_last_batch"] = False
 
     def state_dict(self) -> dict[str, Any]:
         """What the best was, which callbacks have ended the run, if any have, and the figures that they monitor."""
