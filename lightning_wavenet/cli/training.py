@@ -39,7 +39,7 @@ from lightning_wavenet.cli.parsing import PARSER, add_flag, essence, read_config
 from lightning_wavenet.cli.renamed import refuse_old_names
 from lightning_wavenet.cli.run_folder import RunFolder, last_of, whole
 from lightning_wavenet.errors import RequestError, TrainingError
-from lightning_wavenet.models.checkpoint import read
+from lightning_wavenet.models.checkpoint import CHECKPOINT_KEY, read
 from lightning_wavenet.tasks import BaseTask
 
 C = TypeVar("C", bound=Callback)
@@ -232,7 +232,9 @@ class WaveNetCLI(LightningCLI):
         """Takes the run folder, and says where the run goes."""
         config = self.config[self.subcommand]
         resumed, self._resumed = self._resumed, None
-        if resumed is not None and (said := ending(resumed, self.trainer)):
+        # One of another task is refused, whatever its length.
+        same = resumed is not None and resumed[CHECKPOINT_KEY].get("task", {}).get("task") == type(self.model).__name__
+        if resumed is not None and same and (said := ending(resumed, self.trainer)):
             raise _Ended(
                 f"{self.run_folder.path} ended at step {resumed['global_step']:,}, nothing is left to train: {said}"
             )

@@ -3,25 +3,38 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, Self
 
 import pytorch_lightning as pl
 import torch
 from lightning_utilities.core.rank_zero import rank_zero_only
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
+from torch import nn
 
 from lightning_wavenet.backbone import WaveNet
 from lightning_wavenet.data import blueprint
 from lightning_wavenet.data.batch import Batch, Request
+from lightning_wavenet.data.blueprint import plain_name
 from lightning_wavenet.data.vocabulary import Vocabulary
 from lightning_wavenet.errors import RequestError
 from lightning_wavenet.machine.devices import cpu_name
 from lightning_wavenet.models import Model
-from lightning_wavenet.models.checkpoint import CHECKPOINT_KEY, check_format, described, take_weights
+from lightning_wavenet.models.checkpoint import (
+    CHECKPOINT_KEY,
+    PREFIX,
+    check_format,
+    check_weights,
+    described,
+    read,
+    rebuilt,
+    take_weights,
+)
 from lightning_wavenet.tasks.schedules import WarmupCosine, last_step, options_of, plain_options
 
 BackboneCallable = Callable[[], WaveNet]
@@ -241,10 +254,55 @@ class BaseTask(pl.LightningModule, ABC):
 
     # Checkpoint
 
+    @classmethod
+    def load_from_checkpoint(  # type: ignore[override]  # Lightning names its parameters' types privately.
+        cls,
+        checkpoint_path: str | Path,
+        map_location: Any = None,
+        hparams_file: Any = None,
+        strict: bool | None = None,
+        weights_only: bool | None = None,
+        **options: Any,
+    ) -> Self:
+        """The task of a checkpoint with its model, as Lightning's users load one; nothing in the file is executed.
+
+        Args:
+            checkpoint_path: A file that `wavenet fit` wrote.
+            map_location: The device; None is the CPU.
+            hparams_file: Not used: a checkpoint has all options in itself.
+            strict: As it is: weights that do not fit are refused always.
+            weights_only: As it is: nothing but plain values is read.
+            options: In place of the task's own, such as `optimizer`, which a checkpoint does not hold.
+
+        Raises:
+            RequestError: The checkpoint cannot be read, or is that of another task.
+        """
+        checkpoint = read(checkpoint_path)
+        saved = checkpoint[CHECKPOINT_KEY]
+        own = saved.get("task") or {}
+        kinds = {kind.__name__: kind for kind in (cls, *_heirs(cls)) if not inspect.isabstract(kind)}
+        if own.get("task") not in kinds:
+            raise RequestError(f"{checkpoint_path} is a checkpoint of {own.get('task')}, not of {cls.__name__}")
+        kind = kinds[own["task"]]
+        model = rebuilt(checkpoint, str(checkpoint_path))
+        given = {name: blueprint.built(value) for name, value in saved.get("blueprint", {}).items()}
+        # What makes a net of the same kind: a checkpoint describes the nets themselves, and no functions.
+        makers = {name: partial(_again, net) for name, net in model.named_children() if name in ("backbone", "encoder")}
+        makers = {name: make for name, make in makers.items() if name in inspect.signature(kind.__init__).parameters}
+        try:
+            task = kind(**given | makers | options)
+        except (TypeError, ValueError) as error:
+            raise RequestError(f"{checkpoint_path} was written by another version: {error}") from error
+        task.model = model
+        return task if map_location is None else task.to(map_location)
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Adds what is needed to rebuild the model without its corpus, and to resume to the bit."""
+        # The names of a compiled net are those of the net.
+        checkpoint["state_dict"] = {plain_name(name): one for name, one in checkpoint["state_dict"].items()}
         checkpoint[CHECKPOINT_KEY] = described(self.model) | {
             "task": self._options(),
+            "blueprint": blueprint.describe(self)["init_args"],
             "optimizer": self._optimizer_name(),
             "training": self._training_options(),
             "planned_steps": self.trainer.estimated_stepping_batches,
@@ -259,8 +317,12 @@ class BaseTask(pl.LightningModule, ABC):
         Raises:
             RequestError: It does not fit; the message says in what.
         """
-        check_format(checkpoint, str(self.trainer.ckpt_path))
+        origin = str(self.trainer.ckpt_path)
+        check_format(checkpoint, origin)
         saved = checkpoint[CHECKPOINT_KEY]
+        for name in ("task", "optimizer", "machine", "random") if self.trainer.training else ("task",):
+            if not saved.get(name):
+                raise RequestError(f"{origin} was written by another version, or is incomplete: it has no {name}")
         theirs = _flat(saved["model"]) | saved["task"]
         ours = _flat(described(self.model)["model"]) | self._options()
         resumed: dict[str, Any] = {}
@@ -277,8 +339,13 @@ class BaseTask(pl.LightningModule, ABC):
             if option.partition(".")[0] not in self.free_options and theirs.get(option) != ours[option]:
                 advice = "; say the same, or begin a new run from its weights (--weights)" if option in resumed else ""
                 raise RequestError(f"the checkpoint has {option} {theirs.get(option)}, this run {ours[option]}{advice}")
+        weights = checkpoint["state_dict"]
+        own = {name.removeprefix(PREFIX): one for name, one in weights.items() if name.startswith(PREFIX)}
+        check_weights(self.model, own, origin)
+        names = {plain_name(name): name for name in self.state_dict()}
+        checkpoint["state_dict"] = {names.get(name, name): one for name, one in weights.items()}
         if not self.trainer.training:
-            self.model.checkpoint, self.model.step = Path(str(self.trainer.ckpt_path)), checkpoint["global_step"]
+            self.model.checkpoint, self.model.step = Path(origin), checkpoint["global_step"]
             return
         self._random = saved["random"]
         self._resumed_step = checkpoint["global_step"]
@@ -316,6 +383,17 @@ class BaseTask(pl.LightningModule, ABC):
             options |= {f"lr_scheduler.{name}": value for name, value in options_of(scheduler, optimizer).items()}
             options["lr_scheduler"] = type(scheduler).__name__
         return options
+
+
+def _again(net: nn.Module, **given: Any) -> Any:
+    """Another net with the options of one, untrained."""
+    return blueprint.build(blueprint.describe(net, leave_out=given), **given)
+
+
+def _heirs(cls: type[Any]) -> Iterator[type[Any]]:
+    for heir in cls.__subclasses__():
+        yield heir
+        yield from _heirs(heir)
 
 
 def _dotted(options: dict[str, Any]) -> dict[str, Any]:
