@@ -6,7 +6,7 @@ from lightning_wavenet.callbacks.config import SaveConfig
 from lightning_wavenet.callbacks.endings import ending
 from lightning_wavenet.callbacks.execution import Execution
 from lightning_wavenet.callbacks.guard import Guard
-from lightning_wavenet.callbacks.progress import FirstValidation, ModelSize, ProgressLines, Throughput
+from lightning_wavenet.callbacks.progress import FirstValidation, ModelSize, ProgressBar, ProgressLines, Throughput
 from lightning_wavenet.callbacks.samples import SampleLogger
 from lightning_wavenet.callbacks.signals import Stopped
 
@@ -18,6 +18,7 @@ __all__ = [
     "Guard",
     "LastAndBest",
     "ModelSize",
+    "ProgressBar",
     "ProgressLines",
     "SampleLogger",
     "SaveConfig",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import signal
 import sys
 import warnings
@@ -14,7 +15,7 @@ import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from lightning_utilities.core.rank_zero import rank_zero_only
 from pytorch_lightning import LightningDataModule, Trainer
-from pytorch_lightning.callbacks import Callback, RichProgressBar
+from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.loggers import CSVLogger, Logger
 from torch._dynamo.exc import BackendCompilerFailed
@@ -26,6 +27,7 @@ from lightning_wavenet.callbacks import (
     Guard,
     LastAndBest,
     ModelSize,
+    ProgressBar,
     ProgressLines,
     SampleLogger,
     SaveConfig,
@@ -35,9 +37,10 @@ from lightning_wavenet.callbacks import (
     ending,
 )
 from lightning_wavenet.cli import slurm
-from lightning_wavenet.cli.parsing import PARSER, add_flag, essence, read_configs
+from lightning_wavenet.cli.parsing import PARSER, add_flag, essence, read_configs, spelled_out
 from lightning_wavenet.cli.renamed import refuse_old_names
 from lightning_wavenet.cli.run_folder import RunFolder, last_of, whole
+from lightning_wavenet.cli.trainer_options import listed, refuse_without_effect
 from lightning_wavenet.errors import RequestError, TrainingError
 from lightning_wavenet.models.checkpoint import CHECKPOINT_KEY, read
 from lightning_wavenet.tasks import BaseTask
@@ -91,6 +94,7 @@ class WaveNetCLI(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Keeps the first config's name, which names the experiment and which the parser forgets."""
+        args = spelled_out(list(args)) if args is not None else args
         flags = [part for arg in args for part in (arg.split("=", 1) if arg.startswith("--config=") else [arg])]
         config = Path(next((after for flag, after in pairwise(flags) if flag in ("--config", "-c")), "unnamed"))
         # A run's own config.yaml is named after its folder, or in runs/EXPERIMENT/DATE-TIME after the experiment.
@@ -110,7 +114,7 @@ class WaveNetCLI(LightningCLI):
         verb: str = self.config.subcommand
         config = self.config[verb]
         config.ckpt_path = self._asked
-        for callback in _listed(config.trainer.callbacks):
+        for callback in listed(config.trainer.callbacks):
             given = callback.get("init_args") or {}
             # Lightning would look with every epoch, at the figure of a validation that may be long past.
             if callback.class_path.endswith(".EarlyStopping") and str(given.get("monitor")).startswith("val/"):
@@ -152,6 +156,7 @@ class WaveNetCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """A trainer whose root is the run folder."""
         config = self.config[self.subcommand]
+        refuse_without_effect(config.trainer, self.datamodule)
         gpus = torch.cuda.is_available() or torch.backends.mps.is_available()
         if config.trainer.accelerator in ("gpu", "cuda") and not gpus:
             raise RequestError(
@@ -160,22 +165,21 @@ class WaveNetCLI(LightningCLI):
         self.run_folder = RunFolder(config.run, config.ckpt_path, self.experiment)
         run = self.run_folder.path
         given = self.config_init[self.subcommand].trainer
-        callbacks: list[Callback] = [
-            ModelSize(),
-            Throughput(),
-            FirstValidation(),
-            RichProgressBar() if sys.stdout.isatty() else ProgressLines(),
-            *_listed(given.callbacks),
-        ]
+        progress = given.enable_progress_bar is not False
+        bar = progress and sys.stdout.isatty()
+        callbacks: list[Callback] = [ModelSize(), Throughput(), FirstValidation()]
+        if progress:
+            callbacks.append(ProgressBar() if bar else ProgressLines())
         loggers: list[Logger] = []
-        if self.subcommand == "fit":
-            loggers = [CSVLogger(run, name="logs"), *(item for item in _listed(given.logger) if item is not True)]
+        if given.logger is not False and (self.subcommand == "fit" or given.logger is True):
+            loggers.append(CSVLogger(run, name="logs"))
+        loggers += [item for item in listed(given.logger) if item is not True]
         return super().instantiate_trainer(
             default_root_dir=str(run),
             logger=loggers,
-            callbacks=callbacks,
-            enable_progress_bar=sys.stdout.isatty(),
-            enable_model_summary=False,
+            callbacks=[*callbacks, *listed(given.callbacks)],
+            enable_progress_bar=bar,
+            enable_model_summary=bool(given.enable_model_summary),
             **kwargs,
         )
 
@@ -251,7 +255,10 @@ class WaveNetCLI(LightningCLI):
             before = "" if first.figure is None else f"{first.figure:.3f} before training, "
             reached = "no validation yet" if best.best is None else f"{best.best:.3f} at best"
             print(f"{self.model.unit()}: {before}{reached}; step {self.trainer.global_step:,}", flush=True)
-            print(f"checkpoints in {self.trainer.default_root_dir}/checkpoints", flush=True)
+            if self.config[self.subcommand].trainer.fast_dev_run:
+                self.run_folder.withdraw()
+            else:
+                print(f"checkpoints in {self.trainer.default_root_dir}/checkpoints", flush=True)
 
     def after_validate(self) -> None:
         """Says in which unit the figure is."""
@@ -325,17 +332,31 @@ def _steps_of(config: Path) -> float | None:
     return steps if isinstance(steps, int) and steps > 0 else None
 
 
-def _listed(value: Any) -> list[Any]:
-    """An option that may be absent, one thing or several, as a list."""
-    if not value:
-        return []
-    return list(value) if isinstance(value, list | tuple) else [value]
+_AT_EACH_START = re.compile(
+    r"(GPU|TPU|HPU|MPS) available|.*Tip: |.*litlogger|`Trainer\.fit` stopped|Restor(ing|ed) |Loaded model weights|"
+    r"Loading `train_dataloader`|Seed set to|\[?rank: \d+\]? Seed set|Initializing distributed|-{20,}|"
+    r"distributed_backend|"
+    r"All distributed processes|Starting with \d+ processes|LOCAL_RANK|Handling auto-requeue|SLURM auto-requeueing|"
+    r"\s*Detected KeyboardInterrupt|.*Received SIGTERM|Bypassing SIGTERM|Using .*(Automatic Mixed|mixed) Precision|"
+    r"Using default `ModelCheckpoint`|`weights_only` was not set|The following callbacks returned in|"
+    r"You are using a CUDA device|`Trainer\(limit_|`Trainer\(val_check|Running in `fast_dev_run`",
+    re.IGNORECASE,
+)
+
+
+def said_at_each_start(record: logging.LogRecord) -> bool:
+    """A filter of log records: False for what Lightning tells of every run, unasked."""
+    return record.levelno > logging.INFO or not _AT_EACH_START.match(record.getMessage().strip())
 
 
 def _quieten() -> None:
-    """Leaves out what Lightning and torch say at each start and a user of this command cannot act on."""
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    """Leaves out what Lightning and torch say at each start and a user of this command cannot act on.
+
+    What was asked for stays: the report of a profiler, the summary of a model, why a callback ended the run.
+    """
+    for name in ("pytorch_lightning", "lightning_fabric", "lightning_utilities"):
+        for handler in logging.getLogger(name).handlers:
+            handler.addFilter(said_at_each_start)
     for message in (
         ".*does not have many workers.*",
         ".*exists and is not empty.*",
