@@ -3,6 +3,7 @@
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytorch_lightning as pl
@@ -11,6 +12,7 @@ from recordings import opened, ramps, write_clips
 
 from datamodules import AudioFolderDataModule, Crops
 from datamodules.loaders import ResumableLoader
+from lightning_wavenet.callbacks import LastAndBest
 from lightning_wavenet.data.batch import Batch, Request
 
 STEPS = 5
@@ -96,10 +98,63 @@ class TestLoader:
         assert len(seen) == 2
         iterator = iter(loader)
         next(iterator)
-        assert loader.state_dict() == {"epoch": 0, "batches": 1}
+        assert loader.state_dict() == {"epoch": 0, "crops": 8}
         resumed = data.train_dataloader()
         resumed.load_state_dict(loader.state_dict())
         assert [mark(batch) for batch in resumed] == seen[1:]
+
+
+def epoch_of(root: Path, epoch: int) -> list[str]:
+    """All crops of an epoch in their order."""
+    loader = module(root, 0, batch_size=1).train_dataloader()
+    loader.sampler.set_epoch(epoch)
+    return [mark(batch) for batch in loader]
+
+
+@pytest.mark.parametrize(
+    ("first", "stop", "then"),
+    [
+        # Batch size and ranks before and after, and batches before.
+        ((4, 1), 2, (2, 1)),
+        ((3, 1), 3, (5, 1)),
+        ((1, 1), 7, (4, 1)),
+        ((4, 1), 1, (2, 2)),
+        ((2, 2), 3, (3, 1)),
+        ((2, 3), 2, (1, 2)),
+    ],
+)
+def test_another_batch_size_or_number_of_ranks_repeats_and_skips_no_crop(root, first, stop, then):
+    def loaders(size: int, ranks: int) -> list[ResumableLoader]:
+        made = []
+        for rank in range(ranks):
+            data = module(root, 0, batch_size=size)
+            data._rank_of_ranks = lambda rank=rank: (rank, ranks)  # type: ignore[method-assign]
+            made.append(data.train_dataloader())
+        return made
+
+    whole = epoch_of(root, 0)
+    assert len(whole) == 21
+    seen: list[str] = []
+    before = loaders(*first)
+    for loader in before:
+        batches = iter(loader)
+        seen += " ".join(mark(next(batches)) for _ in range(stop)).split()
+    assert sorted(seen) == sorted(whole[: len(seen)])
+    after = loaders(*then)
+    for loader in after:
+        loader.load_state_dict(before[0].state_dict())
+        assert loader.batches_done() == len(loader) - sum(1 for _ in loader)
+        loader.load_state_dict(before[0].state_dict())
+        seen += " ".join(map(mark, loader)).split()
+    assert len(set(seen)) == len(seen)
+    assert set(seen) <= set(whole)
+    assert len(whole) - len(seen) < then[0] * then[1]
+    size, ranks = then
+    for rank, loader in enumerate(after):
+        loader.sampler.set_epoch(1)
+        share = epoch_of(root, 1)[rank::ranks]
+        batches = len(whole) // ranks // size
+        assert " ".join(map(mark, loader)).split() == share[: batches * size]
 
 
 class Recorder(pl.LightningModule):
@@ -149,17 +204,18 @@ def fit(
     ckpt: Path | None = None,
     ranks: int = 1,
     batch_size: int = 4,
-    **limit: float,
+    **limit: Any,
 ) -> Recorder:
     trainer = pl.Trainer(
         accelerator="cpu",
         devices=ranks,
         strategy="auto" if ranks == 1 else "ddp_fork",
         logger=False,
-        enable_checkpointing=False,
+        enable_checkpointing="callbacks" in limit,
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
+        default_root_dir=root.parent,
         **({"max_epochs": -1} | limit),
     )
     trainer.fit(recorder, datamodule=module(root, workers, batch_size), ckpt_path=ckpt)
@@ -211,6 +267,18 @@ class TestTrainer:
             resumed = fit(root, 0, Recorder(root.parent), ckpt, limit_train_batches=limit, **length)
             assert len(set(whole.seen)) == len(whole.seen) >= 8
             assert resumed.seen == whole.seen[step:]
+
+    @pytest.mark.parametrize(("size", "step", "then"), [(4, 2, 2), (2, 7, 5), (3, 4, 1)])
+    def test_another_batch_size_resumes_in_the_middle_of_an_epoch(self, root: Path, size: int, step: int, then: int):
+        fit(root, 0, first := Recorder(root.parent, step, "batch"), batch_size=size, max_steps=step)
+        ckpt = root.parent / f"batch-{step}.ckpt"
+        second = Recorder(root.parent)
+        fit(root, 0, second, ckpt, batch_size=then, callbacks=[LastAndBest()], max_epochs=1)
+        seen = " ".join(first.seen + second.seen).split()
+        whole = epoch_of(root, 0)
+        assert seen == whole[: len(seen)]
+        assert len(whole) - len(seen) < then
+        assert second.evaluated, "the epoch's last batch was not known for it"
 
     def test_ranks_share_crops_and_windows(self, root: Path) -> None:
         fit(root, 0, Recorder(root.parent), max_epochs=2)

@@ -34,6 +34,10 @@ ALLOWED = {
     ("lightning_wavenet/callbacks/checkpoints.py", "loop.epoch_loop._should_check_val_fx"),
     # What a run ends with is caught around all of it, its `before_` and `after_` included.
     ("lightning_wavenet/cli/training.py", "WaveNetCLI._run_subcommand of LightningCLI"),
+    # How the bar names an epoch has no public way.
+    ("lightning_wavenet/callbacks/progress.py", "ProgressBar._get_train_description of RichProgressBar"),
+    # Only under this name does a module that torch.compile made hold the one that it was given.
+    ("lightning_wavenet/data/blueprint.py", "getattr _orig_mod"),
     # torch.compile names what it fails with in private modules only.
     ("lightning_wavenet/cli/training.py", "from torch._dynamo.exc import BackendCompilerFailed"),
 }
@@ -230,6 +234,26 @@ def test_lightning_takes_no_options_from_a_checkpoint(fit):
     torch.save(saved, last)
     main([*fit, "--run", "run", "--resume", "--trainer.max_steps", "2"])
     assert torch.load(last, weights_only=True)["global_step"] == 2
+
+
+def test_lightning_names_epochs_where_it_is_overridden():
+    """What the bar then says is tested in test_trainer_options.py."""
+    from pytorch_lightning.callbacks import RichProgressBar
+
+    package, name = "pytorch-lightning", "_get_train_description"
+    describe = getattr(RichProgressBar, name, None)
+    relied_upon(package, f"that RichProgressBar has {name}", callable(describe))
+    taken = list(inspect.signature(describe).parameters)
+    relied_upon(package, f"that {name} takes an epoch alone", taken == ["self", "current_epoch"])
+
+
+def test_torch_holds_the_module_that_it_compiles():
+    """What a checkpoint then has is tested in test_load_from_checkpoint.py."""
+    layer = torch.nn.Linear(1, 1)
+    compiled = torch.compile(layer, backend="eager")
+    relied_upon("torch", "that a compiled module has the plain one", getattr(compiled, "_orig_mod", None) is layer)
+    names = set(compiled.state_dict())
+    relied_upon("torch", "that its weights are named so", names == {"_orig_mod.weight", "_orig_mod.bias"})
 
 
 def test_torch_fails_to_compile_with_the_exception_that_is_caught():

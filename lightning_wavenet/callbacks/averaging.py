@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from lightning_wavenet.data.batch import Batch
+from lightning_wavenet.data.blueprint import plain_name
 from lightning_wavenet.errors import RequestError
 
 
@@ -51,7 +52,7 @@ class WeightAverage(Callback):
             raise RequestError(f"ema needs all weights in every process, which {name} shards: leave ema.decay null")
         self._weights = list(pl_module.parameters())
         self._aside = [
-            self._saved[name].to(weight) if name in self._saved else weight.detach().clone()
+            self._saved[plain_name(name)].to(weight) if plain_name(name) in self._saved else weight.detach().clone()
             for name, weight in pl_module.named_parameters()
         ]
         self._saved = {}
@@ -89,7 +90,7 @@ class WeightAverage(Callback):
     ) -> None:
         """Adds the weights; the module holds the average."""
         if self._aside:
-            names = [name for name, _ in pl_module.named_parameters()]
+            names = [plain_name(name) for name, _ in pl_module.named_parameters()]
             checkpoint["ema"] = {"decay": self.decay, "weights": dict(zip(names, self._aside, strict=True))}
 
     def on_load_checkpoint(

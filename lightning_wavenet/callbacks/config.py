@@ -27,7 +27,7 @@ class SaveConfig(SaveConfigCallback):
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Writes the files, on the first process only."""
-        if trainer.is_global_zero:
+        if trainer.is_global_zero and not trainer.fast_dev_run:  # type: ignore[attr-defined]
             self.save_config(trainer, pl_module, "fit")
 
     def save_config(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
@@ -43,5 +43,5 @@ class SaveConfig(SaveConfigCallback):
         for place in places:
             write_text(place / "config.yaml", text)
         for logger in trainer.loggers:
-            if isinstance(logger, WandbLogger):
+            if isinstance(logger, WandbLogger) and trainer.enable_autolog_hparams:
                 logger.experiment.config.update(config.as_dict(), allow_val_change=True)

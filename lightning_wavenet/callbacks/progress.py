@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.callbacks import Callback, RichProgressBar
 from torch import Tensor
 
 from lightning_wavenet.backbone import WaveNet
@@ -66,6 +66,14 @@ class Throughput(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Resumes counting."""
         self.seconds = self._since = state_dict["seconds"]
+
+
+class ProgressBar(RichProgressBar):
+    """Lightning's bar for a terminal, which counts the epochs of a run whose length is in steps without an end."""
+
+    def _get_train_description(self, current_epoch: int) -> str:
+        described = super()._get_train_description(current_epoch)
+        return described.replace("/-2", "") if self.trainer.max_epochs == -1 else described
 
 
 class ProgressLines(Callback):

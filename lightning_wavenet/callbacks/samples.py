@@ -80,7 +80,7 @@ class SampleLogger(Callback):
 
     def _round(self, trainer: pl.Trainer, pl_module: pl.LightningModule, step: int) -> None:
         corpus = getattr(trainer, "datamodule", None)
-        if not isinstance(pl_module, GenerationTask):
+        if not isinstance(pl_module, GenerationTask) or trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
         if not hasattr(corpus, "prompts"):
             if step == 0 and trainer.is_global_zero:

@@ -6,6 +6,7 @@ import sys
 from importlib import import_module
 
 from lightning_wavenet import __version__
+from lightning_wavenet.cli.pipes import enduring_output
 from lightning_wavenet.errors import RequestError, StorageError, TrainingError
 
 VERBS = {
@@ -31,7 +32,11 @@ def main(arguments: list[str] | None = None) -> None:
     Exit codes: 0 when done, 2 for a wrong request, 1 for a failure, 128 and its number when ended by a signal, so 130
     for Ctrl-C.
     """
-    arguments = sys.argv[1:] if arguments is None else arguments
+    with enduring_output():
+        _main(sys.argv[1:] if arguments is None else arguments)
+
+
+def _main(arguments: list[str]) -> None:
     if not arguments or arguments[0] in ("-h", "--help"):
         print(USAGE, "", *(f"  {verb:<11}{text}" for verb, (_, text) in VERBS.items()), sep="\n")
         sys.exit(0 if arguments else 2)

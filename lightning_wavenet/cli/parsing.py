@@ -78,6 +78,19 @@ def call(function: Callable[..., None], options: Namespace) -> None:
 def add_flag(parser: ArgumentParser, name: str, text: str) -> None:
     """Adds a flag such as `--overwrite`, which may also be written `--overwrite=true`."""
     parser.add_argument(name, action=ActionYesNo, nargs="?", default=False, help=text)
+    _FLAGS.add(name)
+
+
+_FLAGS: set[str] = set()
+"""Those that some parser has."""
+_TRUTHS = ("true", "yes", "false", "no")
+
+
+def spelled_out(arguments: list[str]) -> list[str]:
+    """Arguments in which a flag says what it is itself, and does not swallow a file that comes after it."""
+    after = [*arguments[1:], ""]
+    bare = [one in _FLAGS and following.lower() not in _TRUTHS for one, following in zip(arguments, after, strict=True)]
+    return [f"{one}=true" if alone else one for one, alone in zip(arguments, bare, strict=True)]
 
 
 def add_corpus(parser: ArgumentParser, arguments: list[str]) -> None:
@@ -139,7 +152,7 @@ def parse(parser: ArgumentParser, arguments: list[str]) -> Namespace:
         RequestError: An interpolation leads nowhere.
     """
     try:
-        return parser.parse_args(arguments)
+        return parser.parse_args(spelled_out(arguments))
     except OmegaConfBaseException as error:
         raise RequestError(str(error)) from error
 

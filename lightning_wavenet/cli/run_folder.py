@@ -6,6 +6,7 @@ import os
 import shutil
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning_utilities.core.rank_zero import rank_zero_only
@@ -32,7 +33,7 @@ class RunFolder:
     """
 
     def __init__(self, given: str | None, checkpoint: str | None, experiment: str) -> None:
-        own = None
+        own, new = None, False
         if checkpoint is not None and Path(checkpoint).resolve().parent.name == "checkpoints":
             own = Path(checkpoint).parent.parent
         launched = "LOCAL_RANK" in os.environ
@@ -47,12 +48,17 @@ class RunFolder:
         elif (launched and int(os.environ.get("WORLD_SIZE", "1")) > 1) or _one_of_many_in_slurm():
             raise RequestError("processes that were started apart cannot agree on a run folder: give --run")
         else:
-            self.path = _unused(Path("runs") / experiment / f"{datetime.now():%Y%m%d-%H%M%S}")
+            self.path = Path("runs") / experiment / f"{datetime.now():%Y%m%d-%H%M%S}"
+            new = True
         need_folder(self.path, "--run")
         self.resumed = own is not None and own.resolve() == self.path.resolve()
+        self._made = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
+        if new:
+            named, self.path = self.path, _claimed(self.path)
+            self._made = [self.path, *(folder for folder in self._made if folder != named)]
+        self._was_empty = self.path in self._made or (self.path.is_dir() and not any(self.path.iterdir()))
         # Processes that Lightning starts for other devices run the command again, and must find the same folder.
         os.environ[_FOR_CHILDREN] = str(self.path)
-        self._made = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
 
     def claim(self, overwrite: bool, resume: bool) -> None:
         """Makes sure that no other run is touched, or with `overwrite` that nothing of it is left.
@@ -76,12 +82,18 @@ class RunFolder:
                 (self.path / part).unlink(missing_ok=True)
 
     def withdraw(self) -> None:
-        """Takes away the empty folders that Lightning's loggers made for a run that was refused, and no others."""
-        if self.path in self._made and not any(path.is_file() for path in self.path.rglob("*")):
-            shutil.rmtree(self.path, ignore_errors=True)
-            for folder in self._made[1:]:
-                if folder.is_dir() and not any(folder.iterdir()):
-                    folder.rmdir()
+        """Takes away what a run that was refused before its first checkpoint has made, and nothing else."""
+        if getattr(rank_zero_only, "rank", 0) != 0 or (self.path / "checkpoints").exists():
+            return
+        if self._was_empty:
+            for path in self.path.iterdir() if self.path.is_dir() else ():
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink(missing_ok=True)
+        for folder in self._made:
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
 
     @staticmethod
     def forget() -> None:
@@ -95,35 +107,44 @@ def last_of(run: str) -> str | None:
     return str(folder / LAST) if (folder / LAST).exists() or (folder / PREVIOUS).exists() else None
 
 
-def whole(checkpoint: str) -> str:
+def whole(checkpoint: str) -> tuple[str, dict[str, Any]]:
     """The checkpoint; or the one that was written before it, where it is a last one that is damaged or missing.
+
+    Returns:
+        Its path and its contents.
 
     Raises:
         RequestError: There is no whole one.
     """
     previous = Path(checkpoint).with_name(PREVIOUS)
     try:
-        read(checkpoint)
+        return checkpoint, read(checkpoint)
     except RequestError:
         if Path(checkpoint).name != LAST or not previous.exists():
             raise
         try:
-            read(previous)
+            return str(previous), read(previous)
         except RequestError as error:
             raise RequestError(
                 f"{checkpoint} and {previous.name} are both damaged: begin anew in another --run, or with --overwrite"
             ) from error
-        return str(previous)
-    return checkpoint
 
 
 def _one_of_many_in_slurm() -> bool:
     return SLURMEnvironment.detect() and int(os.environ["SLURM_NTASKS"]) > 1
 
 
-def _unused(path: Path) -> Path:
+def _claimed(path: Path) -> Path:
+    """A new folder of that name, or the first free one after it; made at once, for others choose at the same time."""
     number, candidate = 1, path
-    while candidate.exists():
-        number += 1
-        candidate = path.with_name(f"{path.name}-{number}")
-    return candidate
+    while True:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            candidate.mkdir()
+        except FileExistsError:
+            number += 1
+            candidate = path.with_name(f"{path.name}-{number}")
+        except FileNotFoundError:
+            continue  # Another run was refused, and took the parent away with its own folder.
+        else:
+            return candidate

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import signal
 import sys
 import warnings
@@ -14,7 +15,7 @@ import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from lightning_utilities.core.rank_zero import rank_zero_only
 from pytorch_lightning import LightningDataModule, Trainer
-from pytorch_lightning.callbacks import Callback, RichProgressBar
+from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.loggers import CSVLogger, Logger
 from torch._dynamo.exc import BackendCompilerFailed
@@ -26,22 +27,29 @@ from lightning_wavenet.callbacks import (
     Guard,
     LastAndBest,
     ModelSize,
+    ProgressBar,
     ProgressLines,
     SampleLogger,
     SaveConfig,
     Stopped,
     Throughput,
     WeightAverage,
+    ending,
 )
 from lightning_wavenet.cli import slurm
-from lightning_wavenet.cli.parsing import PARSER, add_flag, essence, read_configs
+from lightning_wavenet.cli.parsing import PARSER, add_flag, essence, read_configs, spelled_out
 from lightning_wavenet.cli.renamed import refuse_old_names
 from lightning_wavenet.cli.run_folder import RunFolder, last_of, whole
+from lightning_wavenet.cli.trainer_options import listed, refuse_without_effect
 from lightning_wavenet.errors import RequestError, TrainingError
-from lightning_wavenet.models.checkpoint import read
+from lightning_wavenet.models.checkpoint import CHECKPOINT_KEY, read
 from lightning_wavenet.tasks import BaseTask
 
 C = TypeVar("C", bound=Callback)
+
+
+class _Ended(Exception):
+    """The run that is to be resumed has come to its end."""
 
 
 class WaveNetCLI(LightningCLI):
@@ -53,6 +61,9 @@ class WaveNetCLI(LightningCLI):
     run_folder: RunFolder
     verb: str
     """The only one that a parser is built for, which takes about half the time of all four."""
+    _planned_steps: float | None = None
+    _resumed: dict[str, Any] | None = None
+    """The checkpoint that training resumes from."""
 
     @classmethod
     def subcommands(cls) -> dict[str, set[str]]:
@@ -83,6 +94,7 @@ class WaveNetCLI(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Keeps the first config's name, which names the experiment and which the parser forgets."""
+        args = spelled_out(list(args)) if args is not None else args
         flags = [part for arg in args for part in (arg.split("=", 1) if arg.startswith("--config=") else [arg])]
         config = Path(next((after for flag, after in pairwise(flags) if flag in ("--config", "-c")), "unnamed"))
         # A run's own config.yaml is named after its folder, or in runs/EXPERIMENT/DATE-TIME after the experiment.
@@ -91,6 +103,7 @@ class WaveNetCLI(LightningCLI):
             self.experiment = config.stem
         else:
             self.experiment = folder.parent.name if folder.parent.parent.name == "runs" else folder.name
+            self._planned_steps = _steps_of(config)
         super().parse_arguments(parser, args)
         config = self.config[self.config.subcommand]
         # Lightning would take options from a checkpoint that it finds next; `before_instantiate_classes` puts it back.
@@ -101,6 +114,11 @@ class WaveNetCLI(LightningCLI):
         verb: str = self.config.subcommand
         config = self.config[verb]
         config.ckpt_path = self._asked
+        for callback in listed(config.trainer.callbacks):
+            given = callback.get("init_args") or {}
+            # Lightning would look with every epoch, at the figure of a validation that may be long past.
+            if callback.class_path.endswith(".EarlyStopping") and str(given.get("monitor")).startswith("val/"):
+                given["check_on_train_epoch_end"] = given.get("check_on_train_epoch_end") or False
         if config.resume:
             if verb != "fit" or config.run is None:
                 raise RequestError("--resume resumes training in a run folder: wavenet fit --run DIR --resume")
@@ -111,7 +129,13 @@ class WaveNetCLI(LightningCLI):
         elif verb != "fit":
             read(config.ckpt_path)
         else:
-            asked, config.ckpt_path = config.ckpt_path, whole(config.ckpt_path)
+            asked = config.ckpt_path
+            config.ckpt_path, self._resumed = whole(asked)
+            if "optimizer_states" not in self._resumed:
+                raise RequestError(
+                    f"{config.ckpt_path} holds weights alone, from which no training resumes: begin a new run with "
+                    f"--weights {config.ckpt_path}"
+                )
             if config.ckpt_path != asked:
                 rank_zero_only(print)(f"{asked} is missing or damaged: resuming from {config.ckpt_path}", flush=True)
 
@@ -119,13 +143,20 @@ class WaveNetCLI(LightningCLI):
         """Builds corpus, task and trainer; what their constructors refuse is the user's to mend."""
         try:
             super().instantiate_classes()
-        except ValueError as error:
-            raise RequestError(essence(str(error))) from error
+        except Exception as error:
+            self._withdraw()
+            if isinstance(error, ValueError):
+                raise RequestError(essence(str(error))) from error
+            if refusal := _refusal(error):
+                raise refusal from error
+            raise
         self.model.overwrite = self.config[self.subcommand].overwrite
+        self.model.planned_steps = self._planned_steps
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """A trainer whose root is the run folder."""
         config = self.config[self.subcommand]
+        refuse_without_effect(config.trainer, self.datamodule)
         gpus = torch.cuda.is_available() or torch.backends.mps.is_available()
         if config.trainer.accelerator in ("gpu", "cuda") and not gpus:
             raise RequestError(
@@ -134,30 +165,31 @@ class WaveNetCLI(LightningCLI):
         self.run_folder = RunFolder(config.run, config.ckpt_path, self.experiment)
         run = self.run_folder.path
         given = self.config_init[self.subcommand].trainer
-        callbacks: list[Callback] = [
-            ModelSize(),
-            Throughput(),
-            FirstValidation(),
-            RichProgressBar() if sys.stdout.isatty() else ProgressLines(),
-            *_listed(given.callbacks),
-        ]
+        progress = given.enable_progress_bar is not False
+        bar = progress and sys.stdout.isatty()
+        callbacks: list[Callback] = [ModelSize(), Throughput(), FirstValidation()]
+        if progress:
+            callbacks.append(ProgressBar() if bar else ProgressLines())
         loggers: list[Logger] = []
-        if self.subcommand == "fit":
-            loggers = [CSVLogger(run, name="logs"), *(item for item in _listed(given.logger) if item is not True)]
+        if given.logger is not False and (self.subcommand == "fit" or given.logger is True):
+            loggers.append(CSVLogger(run, name="logs"))
+        loggers += [item for item in listed(given.logger) if item is not True]
         return super().instantiate_trainer(
             default_root_dir=str(run),
             logger=loggers,
-            callbacks=callbacks,
-            enable_progress_bar=sys.stdout.isatty(),
-            enable_model_summary=False,
+            callbacks=[*callbacks, *listed(given.callbacks)],
+            enable_progress_bar=bar,
+            enable_model_summary=bool(given.enable_model_summary),
             **kwargs,
         )
 
     def _run_subcommand(self, subcommand: str) -> None:
         try:
             super()._run_subcommand(subcommand)
+        except _Ended as ended:
+            rank_zero_only(print)(ended, flush=True)
         except RequestError:
-            self.run_folder.withdraw()
+            self._withdraw()
             raise
         except BackendCompilerFailed as error:
             said = essence(str(error))
@@ -165,6 +197,7 @@ class WaveNetCLI(LightningCLI):
         except RuntimeError as error:
             if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
                 raise TrainingError(self._callback(Execution).advice(self.trainer, self.model)) from error
+            self._refuse(error)
             raise
         except Stopped as stopped:
             if self.trainer.is_global_zero:
@@ -175,6 +208,19 @@ class WaveNetCLI(LightningCLI):
             if isinstance(end.__context__, KeyboardInterrupt):
                 raise KeyboardInterrupt from None
             raise
+        except Exception as error:
+            self._refuse(error)
+            raise
+
+    def _refuse(self, error: Exception) -> None:
+        """Raises what a package refuses as the user's to mend."""
+        if refusal := _refusal(error):
+            self._withdraw()
+            raise refusal from error
+
+    def _withdraw(self) -> None:
+        if hasattr(self, "run_folder"):
+            self.run_folder.withdraw()
 
     def _tell(self, stopped: Stopped) -> None:
         """Says how to resume a run that was stopped, or sees to it where that is for the scheduler to do."""
@@ -189,6 +235,13 @@ class WaveNetCLI(LightningCLI):
     def before_fit(self) -> None:
         """Takes the run folder, and says where the run goes."""
         config = self.config[self.subcommand]
+        resumed, self._resumed = self._resumed, None
+        # One of another task is refused, whatever its length.
+        same = resumed is not None and resumed[CHECKPOINT_KEY].get("task", {}).get("task") == type(self.model).__name__
+        if resumed is not None and same and (said := ending(resumed, self.trainer)):
+            raise _Ended(
+                f"{self.run_folder.path} ended at step {resumed['global_step']:,}, nothing is left to train: {said}"
+            )
         self.run_folder.claim(config.overwrite, config.resume)
         if config.ckpt_path is None:
             self.model.weights = config.weights
@@ -202,7 +255,10 @@ class WaveNetCLI(LightningCLI):
             before = "" if first.figure is None else f"{first.figure:.3f} before training, "
             reached = "no validation yet" if best.best is None else f"{best.best:.3f} at best"
             print(f"{self.model.unit()}: {before}{reached}; step {self.trainer.global_step:,}", flush=True)
-            print(f"checkpoints in {self.trainer.default_root_dir}/checkpoints", flush=True)
+            if self.config[self.subcommand].trainer.fast_dev_run:
+                self.run_folder.withdraw()
+            else:
+                print(f"checkpoints in {self.trainer.default_root_dir}/checkpoints", flush=True)
 
     def after_validate(self) -> None:
         """Says in which unit the figure is."""
@@ -251,17 +307,56 @@ def main(arguments: list[str]) -> None:
         RunFolder.forget()
 
 
-def _listed(value: Any) -> list[Any]:
-    """An option that may be absent, one thing or several, as a list."""
-    if not value:
-        return []
-    return list(value) if isinstance(value, list | tuple) else [value]
+_REFUSE = ("pytorch_lightning", "lightning_fabric", "lightning_utilities", "torchmetrics", "torch.optim")
+
+
+def _refusal(error: Exception) -> RequestError | None:
+    """An error in one line, where it is what Lightning or torch's optimizers refuse, or a package that is missing."""
+    text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+    if isinstance(error, ImportError):
+        return RequestError(f"a package is missing, install it or leave out what needs it: {text}")
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    module = "" if frame is None else str(frame.tb_frame.f_globals.get("__name__"))
+    known = isinstance(error, MisconfigurationException | ValueError | TypeError | RuntimeError | KeyError)
+    return RequestError(text) if known and module.startswith(_REFUSE) else None
+
+
+def _steps_of(config: Path) -> float | None:
+    """The length of the training that a run's `config.yaml` was saved with; None where epochs say."""
+    if not config.is_file():
+        return None
+    trainer = read_configs(["--config", str(config)])[0].get("trainer") or {}
+    steps = trainer.get("max_steps")
+    return steps if isinstance(steps, int) and steps > 0 else None
+
+
+_AT_EACH_START = re.compile(
+    r"(GPU|TPU|HPU|MPS) available|.*Tip: |.*litlogger|`Trainer\.fit` stopped|Restor(ing|ed) |Loaded model weights|"
+    r"Loading `train_dataloader`|Seed set to|\[?rank: \d+\]? Seed set|Initializing distributed|-{20,}|"
+    r"distributed_backend|"
+    r"All distributed processes|Starting with \d+ processes|LOCAL_RANK|Handling auto-requeue|SLURM auto-requeueing|"
+    r"\s*Detected KeyboardInterrupt|.*Received SIGTERM|Bypassing SIGTERM|Using .*(Automatic Mixed|mixed) Precision|"
+    r"Using default `ModelCheckpoint`|`weights_only` was not set|The following callbacks returned in|"
+    r"You are using a CUDA device|`Trainer\(limit_|`Trainer\(val_check|Running in `fast_dev_run`",
+    re.IGNORECASE,
+)
+
+
+def said_at_each_start(record: logging.LogRecord) -> bool:
+    """A filter of log records: False for what Lightning tells of every run, unasked."""
+    return record.levelno > logging.INFO or not _AT_EACH_START.match(record.getMessage().strip())
 
 
 def _quieten() -> None:
-    """Leaves out what Lightning and torch say at each start and a user of this command cannot act on."""
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    """Leaves out what Lightning and torch say at each start and a user of this command cannot act on.
+
+    What was asked for stays: the report of a profiler, the summary of a model, why a callback ended the run.
+    """
+    for name in ("pytorch_lightning", "lightning_fabric", "lightning_utilities"):
+        for handler in logging.getLogger(name).handlers:
+            handler.addFilter(said_at_each_start)
     for message in (
         ".*does not have many workers.*",
         ".*exists and is not empty.*",

@@ -30,6 +30,7 @@ def describe(module: object, leave_out: Container[str] = ()) -> dict[str, Any]:
         module: A module, or another object that keeps its constructor arguments.
         leave_out: Names of arguments that `build` will be given.
     """
+    module = uncompiled(module)
     cls = type(module)
     arguments = {name: getattr(module, name) for name in _parameters(cls)}
     return {
@@ -63,9 +64,19 @@ def build(blueprint: dict[str, Any], **given: Any) -> Any:
     if not isinstance(cls, type) or cls.__module__ != module_name or not (ours or issubclass(cls, nn.Module)):
         raise RequestError(f"the checkpoint asks for {path}, which is no module that a model is made of")
     try:
-        return cls(**{name: _built(value) for name, value in blueprint["init_args"].items()}, **given)
+        return cls(**{name: built(value) for name, value in blueprint["init_args"].items()}, **given)
     except (TypeError, ValueError) as error:
         raise RequestError(f"this version cannot rebuild {path}: {error}") from error
+
+
+def uncompiled(module: Any) -> Any:
+    """What `torch.compile` was given to make a module of; other objects as they are."""
+    return getattr(module, "_orig_mod", module)
+
+
+def plain_name(weight: str) -> str:
+    """The name of a weight in a model that is not compiled."""
+    return weight.replace("_orig_mod.", "")
 
 
 def _parameters(cls: type) -> list[str]:
@@ -90,7 +101,8 @@ def _plain(value: Any) -> Any:
     return str(value) if isinstance(value, PurePath) else describe(value)
 
 
-def _built(value: Any) -> Any:
+def built(value: Any) -> Any:
+    """A plain value with the modules that it describes built, as an argument of a constructor."""
     if isinstance(value, dict) and set(value) == {"class_path", "init_args"}:
         return build(value)
     return value

@@ -20,7 +20,7 @@ CHECKPOINT_KEY = "lightning_wavenet"
 FORMAT = 3
 """Version of what is kept there, and of the names of weights and options; raised when a name changes."""
 
-_PREFIX = "model."
+PREFIX = "model."
 """Of the model's weights among those of its task."""
 
 
@@ -44,17 +44,51 @@ def load(path: str | Path, device: str | torch.device = "auto") -> Model:
         RequestError: There is no such file, it is damaged, or it is no checkpoint of this project; or no such device.
     """
     device = find_device(device)
-    checkpoint = read(path)
+    return rebuilt(read(path), str(path)).to(device).eval()
+
+
+def rebuilt(checkpoint: dict[str, Any], origin: str) -> Model:
+    """The model that the contents of a checkpoint describe, with its weights.
+
+    Raises:
+        RequestError: They do not fit this version; the message begins with `origin`.
+    """
+    check_format(checkpoint, origin)
     saved = checkpoint[CHECKPOINT_KEY]
-    model = blueprint.build(saved["model"], vocabulary=Vocabulary.from_plain(saved["vocabulary"]))
+    try:
+        model = blueprint.build(saved["model"], vocabulary=Vocabulary.from_plain(saved["vocabulary"]))
+        weights: dict[str, torch.Tensor] = checkpoint["state_dict"]
+        own = {name.removeprefix(PREFIX): value for name, value in weights.items() if name.startswith(PREFIX)}
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise RequestError(f"{origin} was written by another version, or is incomplete: {_what(error)}") from error
     if not isinstance(model, Model):
-        raise RequestError(f"{path} holds a {type(model).__name__}, which is no model")
-    weights = checkpoint["state_dict"]
-    model.load_state_dict(
-        {name.removeprefix(_PREFIX): value for name, value in weights.items() if name.startswith(_PREFIX)}
-    )
-    model.checkpoint, model.step = Path(path), checkpoint.get("global_step")
-    return model.to(device).eval()
+        raise RequestError(f"{origin} holds a {type(model).__name__}, which is no model")
+    check_weights(model, own, origin)
+    model.load_state_dict(own)
+    model.checkpoint, model.step = Path(origin), checkpoint.get("global_step")
+    return model
+
+
+def check_weights(model: Model, weights: dict[str, torch.Tensor], origin: str) -> None:
+    """Refuses weights that are not those of a model, by name and shape.
+
+    Raises:
+        RequestError: Some are missing, unknown or of another shape; the message begins with `origin`.
+    """
+    own = {blueprint.plain_name(name): value for name, value in model.state_dict().items()}
+    shapes = [name for name in own if name in weights and own[name].shape != weights[name].shape]
+    found = {
+        "lacks": [name for name in own if name not in weights],
+        "has beside them": [name for name in weights if name not in own],
+        "has in another shape": shapes,
+    }
+    if said := [f"it {how} {_some(names)}" for how, names in found.items() if names]:
+        kind = type(model).__name__
+        raise RequestError(f"{origin} does not have the weights of this version's {kind}: {', '.join(said)}")
+
+
+def _what(error: Exception) -> str:
+    return f"it has no {error.args[0]}" if isinstance(error, KeyError) else str(error)
 
 
 def read(path: str | Path) -> dict[str, Any]:
@@ -80,15 +114,22 @@ def read(path: str | Path) -> dict[str, Any]:
 
 
 def check_format(checkpoint: dict[str, Any], origin: str) -> None:
-    """Refuses what is no checkpoint of this project, or one of an earlier version.
+    """Refuses what is no checkpoint of this project, or one of another version.
 
     Raises:
         RequestError: It is one of these; the message begins with `origin`.
     """
     if CHECKPOINT_KEY not in checkpoint:
         raise RequestError(f"{origin} is not a checkpoint that wavenet fit wrote")
-    if checkpoint[CHECKPOINT_KEY].get("format", 0) < FORMAT:
+    ours = checkpoint[CHECKPOINT_KEY]
+    written = ours.get("format", 0) if isinstance(ours, dict) else 0
+    if not isinstance(written, int) or written > FORMAT:
+        raise RequestError(f"{origin} was written by a later version, which is needed to read it")
+    if written < FORMAT:
         raise RequestError(f"{origin} was written by an earlier version: train it again")
+    needed = {"model": ours, "vocabulary": ours, "state_dict": checkpoint}
+    if lacking := [name for name, where in needed.items() if not isinstance(where.get(name), dict)]:
+        raise RequestError(f"{origin} was written by another version, or is incomplete: it has no {lacking[0]}")
 
 
 @torch.no_grad()

@@ -3,29 +3,45 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, Self
 
 import pytorch_lightning as pl
 import torch
 from lightning_utilities.core.rank_zero import rank_zero_only
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
+from torch import nn
 
 from lightning_wavenet.backbone import WaveNet
 from lightning_wavenet.data import blueprint
 from lightning_wavenet.data.batch import Batch, Request
+from lightning_wavenet.data.blueprint import plain_name
 from lightning_wavenet.data.vocabulary import Vocabulary
 from lightning_wavenet.errors import RequestError
 from lightning_wavenet.machine.devices import cpu_name
 from lightning_wavenet.models import Model
-from lightning_wavenet.models.checkpoint import CHECKPOINT_KEY, check_format, described, take_weights
-from lightning_wavenet.tasks.schedules import WarmupCosine
+from lightning_wavenet.models.checkpoint import (
+    CHECKPOINT_KEY,
+    PREFIX,
+    check_format,
+    check_weights,
+    described,
+    read,
+    rebuilt,
+    take_weights,
+)
+from lightning_wavenet.tasks.schedules import WarmupCosine, last_step, options_of, plain_options
 
 BackboneCallable = Callable[[], WaveNet]
 """Makes the net; what depends on the corpus, such as `global_channels`, is given as keyword arguments."""
+
+SPEED_FIGURES = ("train/samples_per_second", "train/seconds")
+"""What every training of the command logs beside the figures of its task."""
 
 
 class Corpus(Protocol):
@@ -60,6 +76,7 @@ class BaseTask(pl.LightningModule, ABC):
         model: What is trained; a task that is not set up has none.
         weights: A checkpoint whose weights the model begins with, as far as they fit (`--weights`).
         overwrite: Whether the callbacks of a task (`configure_callbacks`) may replace files (`--overwrite`).
+        planned_steps: Length of the training that the options were saved for, where a run saved them.
 
     Args:
         optimizer: Makes the optimizer from the parameters; None: Adam as it comes.
@@ -72,6 +89,7 @@ class BaseTask(pl.LightningModule, ABC):
     model: Model
     weights: Path | None = None
     overwrite: bool = False
+    planned_steps: float | None = None
 
     def __init__(
         self,
@@ -85,6 +103,7 @@ class BaseTask(pl.LightningModule, ABC):
         self._validated = False
         self._train_ids: Sequence[str] = ()
         self._random: list[dict[str, torch.Tensor]] | None = None
+        self._resumed_step = 0
 
     @abstractmethod
     def build(self, vocabulary: Vocabulary) -> Model:
@@ -109,6 +128,11 @@ class BaseTask(pl.LightningModule, ABC):
 
         None: the loss is no likelihood.
         """
+        return None
+
+    @property
+    def train_figures(self) -> Sequence[str] | None:
+        """Names of what training steps log; None where a task does not tell."""
         return None
 
     # Model and corpus
@@ -177,13 +201,18 @@ class BaseTask(pl.LightningModule, ABC):
     # Optimization
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """The optimizer, and the schedule where there is one, over the length of the training."""
+        """The optimizer, and the schedule where there is one, over the length of the training.
+
+        Raises:
+            RequestError: The schedule was made for a shorter training.
+        """
         optimizer = self.optimizer(self.parameters())
         if self.lr_scheduler is None:
             return optimizer
         scheduler = self.lr_scheduler(optimizer)
         if isinstance(scheduler, WarmupCosine):
             scheduler.set_default_steps(self.trainer.estimated_stepping_batches)
+        self._check_length(scheduler)
         return {
             "optimizer": optimizer,
             "lr_scheduler": {
@@ -193,6 +222,23 @@ class BaseTask(pl.LightningModule, ABC):
                 "strict": False,  # There is none before the first validation.
             },
         }
+
+    def _check_length(self, scheduler: Any) -> None:
+        """Refuses a schedule that a longer training would outlive, where it is the length that has changed.
+
+        One that its author made shorter than the training is the author's choice, of which the run tells.
+        """
+        end = last_step(scheduler)
+        if end is None or end.step >= (steps := self.trainer.estimated_stepping_batches):
+            return
+        said = (
+            f"{type(scheduler).__name__} ends at step {end.step:,} ({end.option} {end.value}), and the training at "
+            f"step {steps:,}"
+        )
+        lengthened = self.planned_steps is not None and self.planned_steps <= end.step
+        if end.final or lengthened or self._resumed_step >= end.step:
+            raise RequestError(f"{said}: say --model.lr_scheduler.{end.option} {steps}")
+        rank_zero_only(print)(f"{said}: the learning rate is nothing from there on", flush=True)
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any | None) -> None:
         """Steps the schedule; `ReduceLROnPlateau`, which alone is given a metric, once after every validation."""
@@ -208,11 +254,58 @@ class BaseTask(pl.LightningModule, ABC):
 
     # Checkpoint
 
+    @classmethod
+    def load_from_checkpoint(  # type: ignore[override]  # Lightning names its parameters' types privately.
+        cls,
+        checkpoint_path: str | Path,
+        map_location: Any = None,
+        hparams_file: Any = None,
+        strict: bool | None = None,
+        weights_only: bool | None = None,
+        **options: Any,
+    ) -> Self:
+        """The task of a checkpoint with its model, as Lightning's users load one; nothing in the file is executed.
+
+        Args:
+            checkpoint_path: A file that `wavenet fit` wrote.
+            map_location: The device; None is the CPU.
+            hparams_file: Not used: a checkpoint has all options in itself.
+            strict: As it is: weights that do not fit are refused always.
+            weights_only: As it is: nothing but plain values is read.
+            options: In place of the task's own, such as `optimizer`, which a checkpoint does not hold.
+
+        Raises:
+            RequestError: The checkpoint cannot be read, or is that of another task.
+        """
+        checkpoint = read(checkpoint_path)
+        saved = checkpoint[CHECKPOINT_KEY]
+        own = saved.get("task") or {}
+        kinds = {kind.__name__: kind for kind in (cls, *_heirs(cls)) if not inspect.isabstract(kind)}
+        if own.get("task") not in kinds:
+            raise RequestError(f"{checkpoint_path} is a checkpoint of {own.get('task')}, not of {cls.__name__}")
+        kind = kinds[own["task"]]
+        model = rebuilt(checkpoint, str(checkpoint_path))
+        given = {name: blueprint.built(value) for name, value in saved.get("blueprint", {}).items()}
+        # What makes a net of the same kind: a checkpoint describes the nets themselves, and no functions.
+        makers = {name: partial(_again, net) for name, net in model.named_children() if name in ("backbone", "encoder")}
+        makers = {name: make for name, make in makers.items() if name in inspect.signature(kind.__init__).parameters}
+        try:
+            task = kind(**given | makers | options)
+        except (TypeError, ValueError) as error:
+            raise RequestError(f"{checkpoint_path} was written by another version: {error}") from error
+        task.model = model
+        return task if map_location is None else task.to(map_location)
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Adds what is needed to rebuild the model without its corpus, and to resume to the bit."""
+        # The names of a compiled net are those of the net.
+        checkpoint["state_dict"] = {plain_name(name): one for name, one in checkpoint["state_dict"].items()}
         checkpoint[CHECKPOINT_KEY] = described(self.model) | {
             "task": self._options(),
+            "blueprint": blueprint.describe(self)["init_args"],
             "optimizer": self._optimizer_name(),
+            "training": self._training_options(),
+            "planned_steps": self.trainer.estimated_stepping_batches,
             "machine": _machine(),
             "trained_on": {"sha256": _digest(self._train_ids), "ids": list(self._train_ids)},
             "random": _gathered(_random_state(self.device)),
@@ -224,22 +317,39 @@ class BaseTask(pl.LightningModule, ABC):
         Raises:
             RequestError: It does not fit; the message says in what.
         """
-        check_format(checkpoint, str(self.trainer.ckpt_path))
+        origin = str(self.trainer.ckpt_path)
+        check_format(checkpoint, origin)
         saved = checkpoint[CHECKPOINT_KEY]
+        for name in ("task", "optimizer", "machine", "random") if self.trainer.training else ("task",):
+            if not saved.get(name):
+                raise RequestError(f"{origin} was written by another version, or is incomplete: it has no {name}")
         theirs = _flat(saved["model"]) | saved["task"]
         ours = _flat(described(self.model)["model"]) | self._options()
+        resumed: dict[str, Any] = {}
         if self.trainer.training:
-            theirs, ours = theirs | {"optimizer": saved["optimizer"]}, ours | {"optimizer": self._optimizer_name()}
+            # What the state of optimizer and schedule would put back in place of what this run asks for.
+            resumed = {"optimizer": saved["optimizer"]} | saved.get("training", {})
+            theirs |= resumed
+            ours |= {name: value for name, value in self._training_options().items() if name in resumed}
+            ours |= {name: None for name in resumed if name not in ours}
         # Task and names first, for widths follow from them.
         if theirs["task"] == ours["task"]:
             self._compare(Vocabulary.from_plain(saved["vocabulary"]), "the checkpoint")
         for option in ("task", *ours):
             if option.partition(".")[0] not in self.free_options and theirs.get(option) != ours[option]:
-                raise RequestError(f"the checkpoint has {option} {theirs.get(option)}, this run {ours[option]}")
+                advice = "; say the same, or begin a new run from its weights (--weights)" if option in resumed else ""
+                raise RequestError(f"the checkpoint has {option} {theirs.get(option)}, this run {ours[option]}{advice}")
+        weights = checkpoint["state_dict"]
+        own = {name.removeprefix(PREFIX): one for name, one in weights.items() if name.startswith(PREFIX)}
+        check_weights(self.model, own, origin)
+        names = {plain_name(name): name for name in self.state_dict()}
+        checkpoint["state_dict"] = {names.get(name, name): one for name, one in weights.items()}
         if not self.trainer.training:
-            self.model.checkpoint, self.model.step = Path(str(self.trainer.ckpt_path)), checkpoint["global_step"]
+            self.model.checkpoint, self.model.step = Path(origin), checkpoint["global_step"]
             return
         self._random = saved["random"]
+        self._resumed_step = checkpoint["global_step"]
+        self.planned_steps = saved.get("planned_steps", self._resumed_step)
         then = saved["machine"] | {"processes": len(saved["random"])}
         now = _machine() | {"processes": self.trainer.world_size}
         if moved := [f"{name} {then[name]}, now {now[name]}" for name in now if then[name] != now[name]]:
@@ -262,6 +372,28 @@ class BaseTask(pl.LightningModule, ABC):
 
     def _optimizer_name(self) -> str:
         return type(self.optimizer(self.parameters())).__name__
+
+    def _training_options(self) -> dict[str, Any]:
+        """Optimizer and schedule with the options that they are made with, as the command names them."""
+        optimizer = self.optimizer(self.parameters())
+        options = {f"optimizer.{name}": value for name, value in plain_options(optimizer.defaults).items()}
+        options = {"optimizer": type(optimizer).__name__} | options | {"lr_scheduler": None}
+        if self.lr_scheduler is not None:
+            scheduler = self.lr_scheduler(optimizer)
+            options |= {f"lr_scheduler.{name}": value for name, value in options_of(scheduler, optimizer).items()}
+            options["lr_scheduler"] = type(scheduler).__name__
+        return options
+
+
+def _again(net: nn.Module, **given: Any) -> Any:
+    """Another net with the options of one, untrained."""
+    return blueprint.build(blueprint.describe(net, leave_out=given), **given)
+
+
+def _heirs(cls: type[Any]) -> Iterator[type[Any]]:
+    for heir in cls.__subclasses__():
+        yield heir
+        yield from _heirs(heir)
 
 
 def _dotted(options: dict[str, Any]) -> dict[str, Any]:

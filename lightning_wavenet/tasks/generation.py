@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
@@ -13,7 +14,7 @@ from lightning_wavenet.data.batch import Batch
 from lightning_wavenet.metrics import BitsPerSample
 from lightning_wavenet.models import Clip, GenerativeModel
 from lightning_wavenet.sampling import Sampler
-from lightning_wavenet.tasks.base import BackboneCallable, BaseTask
+from lightning_wavenet.tasks.base import SPEED_FIGURES, BackboneCallable, BaseTask
 from lightning_wavenet.tasks.predictions import PredictionWriter
 
 
@@ -55,6 +56,11 @@ class GenerationTask(BaseTask):
     def uniform_loss(self) -> float:
         """Of a guess among all codes (nats)."""
         return math.log(self.model.backbone.distribution.levels)
+
+    @property
+    def train_figures(self) -> Sequence[str]:
+        """The bits per sample of a batch, beside the measures of speed that the command adds."""
+        return ("train/bits", *SPEED_FIGURES)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Mean nats over the samples that count."""

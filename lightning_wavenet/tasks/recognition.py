@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,7 +19,7 @@ from lightning_wavenet.decoding import BestPath, Bigram, PrefixBeam, Viterbi
 from lightning_wavenet.errors import RequestError
 from lightning_wavenet.models import PhoneRecognizer
 from lightning_wavenet.models.encoders import ConvolutionalEncoder, RecurrentEncoder
-from lightning_wavenet.tasks.base import BackboneCallable, BaseTask
+from lightning_wavenet.tasks.base import SPEED_FIGURES, BackboneCallable, BaseTask
 from lightning_wavenet.tasks.confusions import ConfusionTable
 from lightning_wavenet.tasks.phone_criterion import PhoneCriterion
 from lightning_wavenet.tasks.phone_measures import PhoneMeasures
@@ -136,6 +136,13 @@ class RecognitionWaveNet(BaseTask):
         criterion, levels = self.criterion, self.model.backbone.distribution.levels
         frames = criterion.frame_weight + criterion.ctc_weight
         return frames * math.log(len(self.model.prior)) + criterion.sample_weight * math.log(levels)
+
+    @property
+    def train_figures(self) -> Sequence[str]:
+        """The losses that have a weight, beside the measures of speed that the command adds."""
+        criterion = self.criterion
+        weights = {"frame": criterion.frame_weight, "ctc": criterion.ctc_weight, "nats": criterion.sample_weight}
+        return (*(f"train/{name}" for name, weight in weights.items() if weight), *SPEED_FIGURES)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The weighted sum of the losses, which are logged one by one."""

@@ -1,12 +1,13 @@
-"""Learning-rate schedules that torch does not have."""
+"""Learning-rate schedules that torch does not have, and what is to be known of all of them."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.lr_scheduler import LambdaLR, LinearLR, OneCycleLR, PolynomialLR
 
 
 class WarmupCosine(LambdaLR):
@@ -43,3 +44,54 @@ class WarmupCosine(LambdaLR):
     def state_dict(self) -> dict[str, Any]:
         """The step, and not the shape."""
         return {name: value for name, value in super().state_dict().items() if name != "total_steps"}
+
+
+class End(NamedTuple):
+    """Where a schedule has brought the learning rate to nothing, for good."""
+
+    step: int
+    option: str
+    """Which option says so."""
+    value: Any
+    final: bool = False
+    """Whether it fails to be stepped further."""
+
+
+def last_step(scheduler: Any) -> End | None:
+    """The end of a schedule; None for one that never ends, or whose end is not known."""
+    if isinstance(scheduler, WarmupCosine):
+        total = scheduler.total_steps
+        return None if total is None or total < 0 else End(total, "total_steps", total)
+    if isinstance(scheduler, OneCycleLR):
+        return End(scheduler.total_steps, "total_steps", scheduler.total_steps, final=True)
+    if isinstance(scheduler, PolynomialLR) or (isinstance(scheduler, LinearLR) and not scheduler.end_factor):
+        return End(scheduler.total_iters, "total_iters", scheduler.total_iters)
+    return None
+
+
+_MOVING = {"last_epoch", "base_lrs", "best", "num_bad_epochs", "cooldown_counter", "verbose"}
+
+
+def options_of(scheduler: Any, optimizer: Optimizer) -> dict[str, Any]:
+    """What a schedule was made with, as far as its state would put it back; of one that has not been stepped.
+
+    Args:
+        scheduler: The schedule.
+        optimizer: What it was made for, in whose groups some schedules keep their options.
+    """
+    group = {
+        name: optimizer.param_groups[0].get(name) for name in ("max_lr", "min_lr", "max_momentum", "base_momentum")
+    }
+    kept = {name: value for name, value in group.items() if value is not None} | scheduler.state_dict()
+    return {name: value for name, value in plain_options(kept).items() if name not in _MOVING}
+
+
+def plain_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Those with a public name whose value is plain: a number, a text, a truth, nothing, or several of these."""
+    return {name: value for name, value in options.items() if not name.startswith("_") and _plain(value)}
+
+
+def _plain(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return all(map(_plain, value))
+    return value is None or isinstance(value, bool | int | float | str)
