@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import glob
 import hashlib
+import json
 import logging
 import os
 import re
 import shutil
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import datasets
+import pyarrow as pa
 from filelock import FileLock, Timeout
 
 from lightning_wavenet.errors import RequestError, StorageError
-from lightning_wavenet.files.atomic import full_disk
+from lightning_wavenet.files.atomic import full_disk, write_text
 
 ROWS_A_WRITE = 64
+_CHECKSUMS = "checksums.json"
+_SMALL_BYTES = 2**26
+"""Of a table whose bytes are compared with their checksums when it is opened."""
 _PATIENCE_SECONDS = 1.0
 """Of waiting for another process, who may only open a table, before it is said."""
 
@@ -46,7 +52,7 @@ def open_table(
         StorageError: The disk is full.
     """
     # Without the lock, for which one may need to be who built it.
-    if (finished := _finished(folder, what, key)) is not None:
+    if (finished := _finished(folder, what, key, columns)) is not None:
         return finished
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -60,8 +66,14 @@ def open_table(
         # Whoever wrote these is dead: this process holds the lock.
         for leftover in folder.glob("**/*.incomplete"):
             shutil.rmtree(leftover)
+        # Another process may have built it since.
+        if (finished := _finished(folder, what, key, columns)) is not None:
+            return finished
+        for described in _described(folder, key):
+            log.warning("%s of %s are damaged, and made anew", what, key)
+            shutil.rmtree(described.parent)
         try:
-            return datasets.Dataset.from_generator(
+            table = datasets.Dataset.from_generator(
                 rows,
                 features=columns,
                 cache_dir=str(folder),
@@ -69,6 +81,9 @@ def open_table(
                 split=datasets.NamedSplit(what),
                 writer_batch_size=ROWS_A_WRITE,
             )
+            for described in _described(folder, key):
+                write_text(described.with_name(_CHECKSUMS), json.dumps(_checksums(described.parent)))
+            return table
         except Exception as error:
             if full := full_disk(error):
                 for unfinished in folder.glob("**/*.incomplete"):
@@ -97,17 +112,43 @@ def _full(what: str, folder: Path, error: OSError) -> StorageError:
     )
 
 
-def _finished(folder: Path, what: str, key: str) -> datasets.Dataset | None:
-    """The table if it was built before: its description is there only when all of it is."""
-    for described in folder.glob(f"generator/*={glob.escape(key)}/*/dataset_info.json"):
+def _finished(folder: Path, what: str, key: str, columns: datasets.Features) -> datasets.Dataset | None:
+    """The table if it was built before: its description is there only when all of it is. Damaged ones do not count."""
+    for described in _described(folder, key):
         files = sorted(described.parent.glob(f"generator-{what}*.arrow"))
-        if described.parent.suffix == ".incomplete" or not files:
+        parts = re.search(r"-of-(\d+)\.arrow$", files[0].name) if files else None
+        if not files or len(files) != (int(parts[1]) if parts else 1):
             continue
-        parts = re.search(r"-of-(\d+)\.arrow$", files[0].name)
-        if len(files) == (int(parts[1]) if parts else 1):
+        try:
             tables = [datasets.Dataset.from_file(str(file), split=datasets.NamedSplit(what)) for file in files]
-            return tables[0] if len(tables) == 1 else datasets.concatenate_datasets(tables)
+            table = tables[0] if len(tables) == 1 else datasets.concatenate_datasets(tables)
+            if _is_sound(table, described, what, columns):
+                return table
+        except (OSError, ValueError, KeyError, pa.ArrowException):
+            continue
     return None
+
+
+def _described(folder: Path, key: str) -> list[Path]:
+    found = folder.glob(f"generator/*={glob.escape(key)}/*/dataset_info.json")
+    return [path for path in found if path.parent.suffix != ".incomplete"]
+
+
+def _is_sound(table: datasets.Dataset, described: Path, what: str, columns: datasets.Features) -> bool:
+    """Whether a table has the columns and rows that it was built with, and of a small one, the bytes."""
+    if table.features != columns or table.num_rows != json.loads(described.read_text())["splits"][what]["num_examples"]:
+        return False
+    # Offsets of lists and texts: reading by wrong ones would end the process.
+    table.data.table.validate(full=True)
+    checksums = described.with_name(_CHECKSUMS)
+    return not checksums.exists() or json.loads(checksums.read_text()) == _checksums(described.parent)
+
+
+def _checksums(folder: Path) -> dict[str, int]:
+    """Of a table's files, if they are small: to read all of a large corpus whenever it is opened would take minutes."""
+    files = sorted(folder.glob("*.arrow"))
+    small = sum(file.stat().st_size for file in files) <= _SMALL_BYTES
+    return {file.name: zlib.crc32(file.read_bytes()) for file in files} if small else {}
 
 
 def digest(*parts: object) -> str:
