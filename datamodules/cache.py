@@ -128,13 +128,16 @@ def _labels(records: Sequence[Record], fields: Sequence[Field]) -> Iterator[dict
 
 def _decoded(records: Sequence[Record], audio: Audio) -> Iterator[dict[str, Any]]:
     """Decode in threads (soundfile and torch release the interpreter's lock), yield in order."""
+    nothing = {"rate": 0, "first": 0, "samples": 0, "peak": 0.0, "rms": 0.0, "pcm": b""}
 
     def row(record: Record) -> dict[str, Any]:
         try:
             recording = decode(record.path, audio.sample_rate, audio.trim_silence_db)
         except DecodingError as error:
-            nothing = {"rate": 0, "first": 0, "samples": 0, "peak": 0.0, "rms": 0.0, "pcm": b""}
             return nothing | {"problem": str(error)}
+        except (MemoryError, RuntimeError, ValueError) as error:
+            # Such as too little memory to resample it, which must not end the work on all the others.
+            return nothing | {"problem": f"cannot be decoded: {type(error).__name__}: {' '.join(str(error).split())}"}
         pcm = recording.pcm
         wave = pcm.astype(np.float64) / FULL_SCALE
         return {

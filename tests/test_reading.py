@@ -274,3 +274,21 @@ def test_whatever_a_file_does_to_the_decoder_it_is_skipped_by_name(
     skipped = data.describe().skipped
     assert sorted(id for ids in skipped.values() for id in ids) == ["clip_001.wav", "clip_003.wav", "clip_004.flac"]
     assert skipped["unreadable: MemoryError: cannot allocate 3 TiB"] == ("clip_001.wav",)
+
+
+def test_whatever_a_file_does_to_the_resampler_it_is_skipped_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_clips(tmp_path / "corpus", ramps([500, 501]))
+    whole = decode
+
+    def heavy(path: Path, *arguments: object) -> object:
+        if path.stem == "clip_001":
+            raise RuntimeError("DefaultCPUAllocator: not enough memory")
+        return whole(path, *arguments)
+
+    monkeypatch.setattr("datamodules.cache.decode", heavy)
+    data = opened(tmp_path / "corpus", Crops(100))
+    assert data.clips.ids == ["clip_000.wav"]
+    reason = "cannot be decoded: RuntimeError: DefaultCPUAllocator: not enough memory"
+    assert data.describe().skipped == {reason: ("clip_001.wav",)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import pickle
 import resource
 import subprocess
 import sys
@@ -63,6 +64,9 @@ def test_a_finished_cache_is_opened_without_its_lock(tmp_path: Path, monkeypatch
     assert again.clips.audio.features == built.clips.audio.features
     for one, other in zip(again.clips.features, built.clips.features, strict=True):
         np.testing.assert_array_equal(one.kept(1), other.kept(1))
+    pickled = pickle.dumps(again.clips)  # As for a worker: the name of the file, and no copy.
+    assert len(pickled) < 12_000
+    np.testing.assert_array_equal(pickle.loads(pickled).pcm(1, 0, 500), built.clips.pcm(1, 0, 500))
     write_clips(tmp_path / "corpus", ramps([7]), "new.wav")
     with pytest.raises(RequestError, match=r"^cannot write to the cache folder .* \(Permission denied\); set audio"):
         opened(tmp_path / "corpus", CROPS)
