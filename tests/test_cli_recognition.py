@@ -13,6 +13,7 @@ from runs import CONFIG, differences, stopped
 
 from datamodules.phone_times import read_phones
 from lightning_wavenet.cli.main import main
+from lightning_wavenet.tasks import BaseTask, RecognitionWaveNet
 
 TINY = """
 seed_everything: 1
@@ -85,6 +86,20 @@ def _at_home(home, monkeypatch):
 
 
 BEST = "run/checkpoints/best.ckpt"
+
+
+def test_a_recognizer_is_loaded_as_any_lightning_module(home):
+    saved = torch.load(BEST, weights_only=True)
+    for kind in (RecognitionWaveNet, BaseTask):
+        task = kind.load_from_checkpoint(BEST)
+        assert type(task) is RecognitionWaveNet
+        assert (task.hop, task.criterion.sample_weight, task.model.encoder.layers) == (20, 0.1, 1)
+        state = task.state_dict()
+        assert all(torch.equal(value, state[name]) for name, value in saved["state_dict"].items())
+    another = task.build(task.model.vocabulary)
+    assert {name: one.shape for name, one in another.state_dict().items()} == {
+        name: one.shape for name, one in task.model.state_dict().items()
+    }
 
 
 def test_phones_of_a_voice_that_was_not_trained_on_are_recognized(home, capsys):

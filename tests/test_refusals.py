@@ -73,6 +73,9 @@ def test_a_checkpoint_of_weights_alone_is_refused(fit, capsys):
     line = refused([*fit, "--run", "new", "--ckpt_path", "weights.ckpt"], capsys)
     assert "weights.ckpt holds weights alone" in line
     assert "--weights weights.ckpt" in line
+    del saved["loops"]
+    torch.save(saved, "weights.ckpt")
+    assert "holds weights alone" in refused([*fit, "--run", "new", "--ckpt_path", "weights.ckpt"], capsys)
     torch.save(saved["state_dict"], "weights.ckpt")
     assert "weights.ckpt is not a checkpoint" in refused([*fit, "--run", "new", "--ckpt_path", "weights.ckpt"], capsys)
     assert not Path("new").exists()

@@ -185,11 +185,11 @@ class LastAndBest(Checkpoint):
         """Has Lightning count the batches of the epoch by this run's size of them, where it is another."""
         corpus = getattr(trainer, "datamodule", None)
         loops = checkpoint["loops"]["fit_loop"]
-        (state,) = loops["state_dict"].get("combined_loader") or [{}]
-        if trainer.state.fn != "fit" or not isinstance(corpus, AudioDataModule) or "crops" not in state:
+        states = loops["state_dict"].get("combined_loader") or [{}]
+        if trainer.state.fn != "fit" or not isinstance(corpus, AudioDataModule) or "crops" not in states[0]:
             return
         loader = corpus.train_dataloader()
-        loader.load_state_dict(state)
+        loader.load_state_dict(states[0])
         progress = loops["epoch_loop.batch_progress"]
         done = loader.batches_done()
         if done and done != progress["current"]["ready"]:

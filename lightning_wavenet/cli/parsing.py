@@ -88,7 +88,7 @@ _TRUTHS = ("true", "yes", "false", "no")
 
 def spelled_out(arguments: list[str]) -> list[str]:
     """Arguments in which a flag says what it is itself, and does not swallow a file that comes after it."""
-    after = [*arguments[1:], ""]
+    after = [*arguments[1:], ""][: len(arguments)]
     bare = [one in _FLAGS and following.lower() not in _TRUTHS for one, following in zip(arguments, after, strict=True)]
     return [f"{one}=true" if alone else one for one, alone in zip(arguments, bare, strict=True)]
 

@@ -21,7 +21,7 @@ _FOR_CHILDREN = "_LIGHTNING_WAVENET_RUN"
 
 
 class RunFolder:
-    """Where a command writes, chosen before anything is written.
+    """Where a command writes, chosen before anything is written; a new folder is made when its name is chosen.
 
     Args:
         given: The folder that was asked for, if any.

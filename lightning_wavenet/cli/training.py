@@ -131,7 +131,7 @@ class WaveNetCLI(LightningCLI):
         else:
             asked = config.ckpt_path
             config.ckpt_path, self._resumed = whole(asked)
-            if "optimizer_states" not in self._resumed:
+            if not {"optimizer_states", "lr_schedulers", "loops", "global_step"} <= self._resumed.keys():
                 raise RequestError(
                     f"{config.ckpt_path} holds weights alone, from which no training resumes: begin a new run with "
                     f"--weights {config.ckpt_path}"

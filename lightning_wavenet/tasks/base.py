@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -104,6 +105,8 @@ class BaseTask(pl.LightningModule, ABC):
         self._train_ids: Sequence[str] = ()
         self._random: list[dict[str, torch.Tensor]] | None = None
         self._resumed_step = 0
+        self._steps: float | None = None
+        """Length of the training, where its schedule has one."""
 
     @abstractmethod
     def build(self, vocabulary: Vocabulary) -> Model:
@@ -229,7 +232,10 @@ class BaseTask(pl.LightningModule, ABC):
         One that its author made shorter than the training is the author's choice, of which the run tells.
         """
         end = last_step(scheduler)
-        if end is None or end.step >= (steps := self.trainer.estimated_stepping_batches):
+        if end is None:
+            return
+        steps = self._steps = self.trainer.estimated_stepping_batches
+        if end.step >= steps:
             return
         said = (
             f"{type(scheduler).__name__} ends at step {end.step:,} ({end.option} {end.value}), and the training at "
@@ -237,7 +243,8 @@ class BaseTask(pl.LightningModule, ABC):
         )
         lengthened = self.planned_steps is not None and self.planned_steps <= end.step
         if end.final or lengthened or self._resumed_step >= end.step:
-            raise RequestError(f"{said}: say --model.lr_scheduler.{end.option} {steps}")
+            longer = int(steps) if math.isfinite(steps) else "and a larger number"
+            raise RequestError(f"{said}: say --model.lr_scheduler.{end.option} {longer}")
         rank_zero_only(print)(f"{said}: the learning rate is nothing from there on", flush=True)
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any | None) -> None:
@@ -305,7 +312,7 @@ class BaseTask(pl.LightningModule, ABC):
             "blueprint": blueprint.describe(self)["init_args"],
             "optimizer": self._optimizer_name(),
             "training": self._training_options(),
-            "planned_steps": self.trainer.estimated_stepping_batches,
+            "planned_steps": self._steps,
             "machine": _machine(),
             "trained_on": {"sha256": _digest(self._train_ids), "ids": list(self._train_ids)},
             "random": _gathered(_random_state(self.device)),
@@ -349,7 +356,7 @@ class BaseTask(pl.LightningModule, ABC):
             return
         self._random = saved["random"]
         self._resumed_step = checkpoint["global_step"]
-        self.planned_steps = saved.get("planned_steps", self._resumed_step)
+        self.planned_steps = saved.get("planned_steps") or self._resumed_step
         then = saved["machine"] | {"processes": len(saved["random"])}
         now = _machine() | {"processes": self.trainer.world_size}
         if moved := [f"{name} {then[name]}, now {now[name]}" for name in now if then[name] != now[name]]:
