@@ -88,6 +88,8 @@ def _read_lab(path: Path) -> list[Phone]:
 def _in_order(phones: Iterable[Phone]) -> tuple[Phone, ...]:
     before = 0
     phones = tuple(phones)
+    if not phones:
+        raise ValueError("it has no phones")
     for number, phone in enumerate(phones, 1):
         if not before <= phone.start < phone.end:
             line = f"{phone.start} {phone.end} {phone.label}"

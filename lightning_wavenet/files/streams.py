@@ -23,6 +23,7 @@ _KBPS = {
 _RATES = (44_100, 48_000, 32_000)
 _MOST_JUNK = 8_192
 """Bytes after the last frame that are no tag; more of them are a file that was not filled."""
+_HEADER_BYTES = 4
 _FEWEST_FRAMES = 2
 """In a row that are taken for MP3: one alone can be anything."""
 _EXTRA_FRAME = 1
@@ -68,6 +69,8 @@ def mp3_parts(data: bytes) -> list[bytes]:
             if skipped > at:
                 at = skipped
                 continue
+            if len(data) - at < _HEADER_BYTES and data[at] == 0xFF:
+                raise DamagedStream("the end is missing")
             if _first_frame(data, at) is not None:
                 raise DamagedStream("bytes in its middle that are no audio")
             if len(data) - at > _MOST_JUNK:
@@ -98,7 +101,7 @@ def _counted(part: bytes, first: _Frame, frames: int) -> bytes:
 def _frame(data: bytes, at: int) -> _Frame | None:
     """The frame that begins at a byte, if one does."""
     head = data[at : at + 4]
-    if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
+    if len(head) < _HEADER_BYTES or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
         return None
     version, layer = head[1] >> 3 & 3, 4 - (head[1] >> 1 & 3)
     rate, bit_rate = head[2] >> 2 & 3, head[2] >> 4
