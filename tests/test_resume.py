@@ -263,7 +263,8 @@ def test_a_full_disk_ends_the_run_in_one_line_and_keeps_what_there_was(fit, caps
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("wavenet: error:")]
-    assert line.endswith("File too large (the checkpoint before is kept): 'run/checkpoints/best.ckpt'"), line
+    assert "cannot write run/checkpoints/best.ckpt (File too large)" in line
+    assert line.endswith("the checkpoint before is kept")
     assert last.read_bytes() == before
     assert not list(Path("run/checkpoints").glob(".*.part"))
     main([*fit, "--run", "run", "--resume"])

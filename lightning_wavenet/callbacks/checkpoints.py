@@ -16,7 +16,7 @@ from datamodules import AudioDataModule
 from lightning_wavenet.callbacks.endings import stopped_by
 from lightning_wavenet.callbacks.signals import Signals, Stopped
 from lightning_wavenet.data.batch import Batch
-from lightning_wavenet.errors import RequestError
+from lightning_wavenet.errors import RequestError, StorageError
 from lightning_wavenet.files.atomic import write_atomically
 from lightning_wavenet.tasks import BaseTask
 
@@ -216,7 +216,8 @@ class WholeFiles(TorchCheckpointIO):
         """Writes a checkpoint.
 
         Raises:
-            OSError: It cannot be written, for want of space perhaps; what was there is kept.
+            StorageError: There is no space for it; what was there is kept.
+            OSError: It cannot be written for another reason; what was there is kept.
         """
         path = Path(path)
         # In memory first: written to a file directly, torch hides what the system says of a failure.
@@ -228,6 +229,8 @@ class WholeFiles(TorchCheckpointIO):
             for left_by_a_kill in path.parent.glob(".*.part"):
                 left_by_a_kill.unlink()
             write_atomically(path, lambda partial: partial.write_bytes(contents.getbuffer()), keep=previous)
+        except StorageError as error:
+            raise StorageError(f"{error}; the checkpoint before is kept") from error
         except OSError as error:
             raise OSError(error.errno, f"{error.strerror} (the checkpoint before is kept)", str(path)) from error
 

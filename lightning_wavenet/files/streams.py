@@ -54,7 +54,7 @@ def mp3_parts(data: bytes) -> list[bytes]:
         data: The file.
 
     Raises:
-        DamagedStream: The end of it is missing, or bytes are in its middle that are no audio.
+        DamagedStream: The end of it is missing, or bytes are in it that are no audio.
     """
     data = data[: _tagged_from(data)]
     at = _first_frame(data, 0)
@@ -62,11 +62,20 @@ def mp3_parts(data: bytes) -> list[bytes]:
         return [data]  # Of a form that has no sizes, which the decoder may know.
     parts: list[bytes] = []
     began, first, frames = at, _frame(data, at), 0
+    # Less than a frame is the rest of one, where a broadcast was joined. Zeros may follow a tag, but begin no file.
+    tags_end = 0 if data[0] == 0 else _skip_tag(data, 0)
+    if first is not None and at - tags_end >= first.size:
+        raise DamagedStream("bytes at its beginning that are no audio")
     while at < len(data):
         frame = _frame(data, at)
         if frame is None:
             skipped = _skip_tag(data, at)
             if skipped > at:
+                after = _frame(data, skipped)
+                # Zeros may lie between streams that were joined.
+                missing = data[at] == 0 and first is not None and skipped - at >= first.size
+                if missing and after is not None and not after.describes:
+                    raise DamagedStream("bytes in its middle that are no audio")
                 at = skipped
                 continue
             if len(data) - at < _HEADER_BYTES and data[at] == 0xFF:
@@ -93,7 +102,9 @@ def _counted(part: bytes, first: _Frame, frames: int) -> bytes:
         return part
     count = slice(first.count_at, first.count_at + 4)
     promised = int.from_bytes(part[count], "big")
-    if promised > frames + _EXTRA_FRAME:
+    # The field after the count, where the flags say so, is the stream's size in bytes.
+    size = int.from_bytes(part[count.stop : count.stop + 4], "big") if part[count.start - 1] & 2 else 0
+    if promised > frames + _EXTRA_FRAME or (promised > frames and size > len(part)):
         raise DamagedStream("the end is missing")
     return part[: count.start] + frames.to_bytes(4, "big") + part[count.stop :]
 
