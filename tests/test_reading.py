@@ -292,3 +292,21 @@ def test_whatever_a_file_does_to_the_resampler_it_is_skipped_by_name(
     assert data.clips.ids == ["clip_000.wav"]
     reason = "cannot be decoded: RuntimeError: DefaultCPUAllocator: not enough memory"
     assert data.describe().skipped == {reason: ("clip_001.wav",)}
+
+
+@pytest.mark.parametrize("subtype", ["PCM_S8", "PCM_16", "PCM_24"])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_a_flac_is_held_to_its_checksum(tmp_path, subtype, channels):
+    wave = np.random.default_rng(0).uniform(-1, 1, (5_000, channels))
+    sf.write(tmp_path / "a.flac", wave, 8_000, subtype=subtype)
+    assert len(read_audio(tmp_path / "a.flac", 8_000)) == 5_000
+    whole = bytearray((tmp_path / "a.flac").read_bytes())
+    for place, value in ((25, 100), (30, whole[30] ^ 1)):  # Fewer samples are stated; another checksum.
+        spoiled = bytearray(whole)
+        spoiled[place] = value
+        (tmp_path / "b.flac").write_bytes(spoiled)
+        with pytest.raises(RequestError, match=r"b\.flac"):
+            read_audio(tmp_path / "b.flac", 8_000)
+    whole[26:42] = bytes(16)  # None is stated.
+    (tmp_path / "c.flac").write_bytes(whole)
+    assert len(read_audio(tmp_path / "c.flac", 8_000)) == 5_000

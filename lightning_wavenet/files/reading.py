@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import math
 import os
@@ -135,6 +136,8 @@ def _read(path: Path) -> tuple[NDArray[np.float32], int]:
             raise DecodingError(_CUT)
         if len(wave) < file.frames < _UNKNOWN_FRAMES:
             raise DecodingError(_CUT)
+        if file.format == "FLAC" and not _has_its_checksum(wave, file.subtype, path):
+            raise DecodingError("damaged: its samples are not those that its checksum is of")
         if len(wave) == 0 and file.format.startswith("WAV") and (payload := wav_payload(path.read_bytes())):
             form = {"format": "RAW", "subtype": file.subtype, "endian": "LITTLE"}
             with _InOrder(io.BytesIO(payload), samplerate=rate, channels=file.channels, **form) as raw:
@@ -197,6 +200,9 @@ def _joined(parts: list[tuple[NDArray[np.float32], int]]) -> tuple[NDArray[np.fl
     return wave, rates.pop()
 
 
+_FLAC_MD5 = slice(26, 42)
+_FLAC_BYTES = {"PCM_S8": 1, "PCM_16": 2, "PCM_24": 3}
+"""Of a sample, in what float32 holds exactly."""
 _SIZES = re.compile(r"^\s*(?:data|SSND|BODY|Data Size|riff)\s*: (\d+) \(should be (\d+)\)", re.MULTILINE)
 _DS64 = re.compile(r"Calculated frame count \d+ does not match value from 'ds64' chunk of (\d+)")
 
@@ -218,6 +224,18 @@ def _promised(file: _InOrder, path: Path) -> int:
     elif file.format == "RF64":
         found = _DS64.search(file.extra_info)
     return int(found[1]) if found is not None and int(found[1]) < _UNKNOWN_FRAMES else 0
+
+
+def _has_its_checksum(wave: NDArray[np.float32], subtype: str, path: Path) -> bool:
+    """Whether the MD5 in a FLAC's header is that of its samples `[T, channels]`; also where it states none."""
+    with path.open("rb") as file:
+        header = file.read(_FLAC_MD5.stop)
+    stated = header[_FLAC_MD5]
+    if not header.startswith(b"fLaC") or subtype not in _FLAC_BYTES or not any(stated):
+        return True
+    size = _FLAC_BYTES[subtype]
+    whole = np.rint(wave * 2.0 ** (8 * size - 1)).astype("<i4")
+    return hashlib.md5(whole.view(np.uint8).reshape(-1, 4)[:, :size].tobytes()).digest() == stated
 
 
 def _said(error: sf.LibsndfileError) -> str:
