@@ -11,49 +11,51 @@ class Head {
 
 public:
     Head(Packed<P>& packed, int skip, int hidden, int parameters, int streams)
-        : skip_(skip), hidden_(hidden), parameters_(parameters) {
-        first_ = packed.matrix(hidden, skip);
-        first_bias_ = packed.vector(hidden);
-        second_ = packed.matrix(parameters, hidden);
-        second_bias_ = packed.vector(parameters);
+        : first_(packed, hidden, skip), second_(packed, parameters, hidden) {
         allocate(streams);
     }
 
     // How many followers have something to do.
-    int most_followers() const { return std::max(first_.panels(), second_.panels()); }
+    int most_followers() const { return std::max(first_.matrix.panels(), second_.matrix.panels()); }
 
     // Numbers of the output, [parameters] each, from the skip sums of a team's streams; whole for all followers.
     Rows<float> read(Rows<float> skips, Member& member) const {
-        const Team& team = member.team;
-        const Rows<Value> rectified_skips = rectified_skips_.rows(team.first, skip_);
-        member.rectify<P>(skips, rectified_skips, skip_);
-        member.meet_followers();
-
-        const Rows<float> hidden = hiddens_.rows(team.first, hidden_);
-        first_.multiply(constant(rectified_skips), Shared{first_bias_}, hidden, team.streams(),
-                        member.part(first_, 0, skip_));
-        const Rows<Value> rectified_hidden = rectified_hiddens_.rows(team.first, hidden_);
-        member.rectify<P>(hidden, rectified_hidden, hidden_);
-        member.meet_followers();
-
-        const Rows<float> parameters = results_.rows(team.first, parameters_);
-        second_.multiply(constant(rectified_hidden), Shared{second_bias_}, parameters, team.streams(),
-                         member.part(second_, 0, hidden_));
+        const Rows<float> parameters = second_.read(first_.read(skips, member), member);
         member.meet_followers();
         return parameters;
     }
 
     void allocate(int64_t streams) {
-        hiddens_ = Buffer<float>(streams * hidden_);
-        results_ = Buffer<float>(streams * parameters_);
-        rectified_skips_ = Buffer<Value>(streams * skip_);
-        rectified_hiddens_ = Buffer<Value>(streams * hidden_);
+        first_.allocate(streams);
+        second_.allocate(streams);
     }
 
 private:
-    int skip_, hidden_, parameters_;
-    Matrix<P> first_{}, second_{};
-    const float *first_bias_, *second_bias_;
-    Buffer<float> hiddens_, results_;  // [streams, hidden | parameters]
-    Buffer<Value> rectified_skips_, rectified_hiddens_;
+    // ReLU and 1x1.
+    struct Layer {
+        Matrix<P> matrix;
+        const float* bias;
+        Buffer<Value> rectified;  // [streams, in]
+        Buffer<float> outputs;    // [streams, out]
+
+        Layer(Packed<P>& packed, int out, int in) : matrix(packed.matrix(out, in)), bias(packed.vector(out)) {}
+
+        void allocate(int64_t streams) {
+            rectified = Buffer<Value>(streams * matrix.in);
+            outputs = Buffer<float>(streams * matrix.out);
+        }
+
+        // A follower reads the channels of x that it owns, and all of them once the others have rectified theirs.
+        Rows<float> read(Rows<float> x, Member& member) const {
+            const Team& team = member.team;
+            const Rows<Value> inputs = rectified.rows(team.first, matrix.in);
+            member.rectify<P>(x, inputs, matrix.in);
+            member.meet_followers();
+            const Rows<float> y = outputs.rows(team.first, matrix.out);
+            matrix.multiply(constant(inputs), Shared{bias}, y, team.streams(), member.part(matrix, 0, matrix.in));
+            return y;
+        }
+    };
+
+    Layer first_, second_;
 };
