@@ -21,7 +21,7 @@ from lightning_wavenet.models import SpeakerModel, UnconditionalModel
 from lightning_wavenet.models.checkpoint import FORMAT
 from lightning_wavenet.sampling import Sampler
 from lightning_wavenet.tasks import SpeakerWaveNet, UnconditionalWaveNet
-from lightning_wavenet.tasks.schedules import WarmupCosine
+from lightning_wavenet.tasks.schedules import WarmupCosine, WarmupLinear
 
 VOICES = Vocabulary(8_000, speakers=("a", "b", "c"))
 
@@ -359,6 +359,17 @@ def test_validation_bits_are_those_of_the_whole_split(tones, tmp_path):
         more = total(task.model, batch)
         nats, samples = nats + more[0], samples + more[1]
     assert reported == pytest.approx(nats / samples / math.log(2), rel=1e-5)
+
+
+def test_warmup_linear_falls_on_a_straight_line():
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=2.0)
+    schedule = WarmupLinear(optimizer, total_steps=6, warmup_steps=1)
+    seen = []
+    for _ in range(8):
+        seen.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    assert seen == pytest.approx([1.0, 2.0, 1.6, 1.2, 0.8, 0.4, 0.0, 0.0])
 
 
 def test_warmup_cosine_rises_falls_and_can_be_given_more_steps():

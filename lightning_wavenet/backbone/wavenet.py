@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lightning_wavenet.backbone.conditioning import Conditions, Upsampling
-from lightning_wavenet.backbone.distributions import Distribution, MuLawSoftmax
+from lightning_wavenet.backbone.distributions import Distribution, MuLawSoftmax, smooth
 from lightning_wavenet.backbone.local_condition import LocalCondition, UpsampledFrames
 from lightning_wavenet.backbone.residual import ResidualStack
 
@@ -111,6 +111,7 @@ class WaveNet(nn.Module):
             nn.ReLU(),
             nn.Linear(head_channels, self.distribution.out_channels),
         )
+        self.distribution.initialize(self.head_layers()[-1])
 
     @property
     def receptive_field(self) -> int:
@@ -253,7 +254,8 @@ class OneHotInput(nn.Module):
         super().__init__()
         self.kernel_size = kernel_size
         # Of a one-hot vector one entry is 1, so the fan-in is the number of taps, whatever the number of codes.
-        self.tables = nn.Parameter(torch.randn(kernel_size, levels, channels) * kernel_size**-0.5)
+        tables = torch.stack([smooth(levels, channels) for _ in range(kernel_size)])
+        self.tables = nn.Parameter(tables * (0.5 * kernel_size**-0.5))
         self.bias = nn.Parameter(torch.zeros(channels)) if bias else None
 
     # Compilers add the gradients of so few rows atomically, which is slower than PyTorch's own kernel.

@@ -1,4 +1,4 @@
-"""`wavenet benchmark generate|train`: engines and forms against one another on this machine."""
+"""`wavenet benchmark generate|train|learn`: engines, forms and recipes against one another on this machine."""
 
 # No postponed annotations here: a parser is made of them.
 import json as json_format
@@ -16,7 +16,7 @@ from lightning_wavenet.files.atomic import need_folder, refuse_existing, write_t
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from lightning_wavenet.benchmarks import generation, training
+    from lightning_wavenet.benchmarks import generation, learning, training
 
 R = TypeVar("R")
 
@@ -114,6 +114,66 @@ def train(
     _write(json, rows)
 
 
+def learn(
+    root: Path,
+    net: str = "wavenet",
+    optimizer: Literal["muon", "adam"] = "muon",
+    lr: float = 0.005,
+    schedule: Literal["constant", "cosine", "linear"] = "linear",
+    crop: int = 4_000,
+    minutes: str = "1,3,10",
+    threads: int = 1,
+    seed: int = 0,
+    json: Path | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Trains the paper's net for so many minutes of a core, and tells the bits per sample of held-out clips.
+
+    The last fifth of a folder's recordings in the order of their names is held out. Minutes are those of the process's
+    own computation, so that runs side by side compare on a busy machine too.
+
+    Args:
+        root: A folder of recordings, such as a hundred of LJSpeech.
+        net: "wavenet", or a Python file whose function `build()` returns another net, from codes `[1, T]` to logits
+            `[1, T', 256]`, the last of which follow the last codes.
+        optimizer: "muon" for matrices between hidden layers and Adam for the rest, or "adam" for all.
+        lr: Learning rate of Adam.
+        schedule: Of the learning rate; "cosine" and "linear" rise over the first 2 % and fall to nothing at the end.
+        crop: Samples of a crop that count in the loss, one crop a step.
+        minutes: When to test, several numbers joined by commas; the last ends the training.
+        threads: Of the CPU.
+        seed: Decides on weights and crops.
+        json: Write the figures here too.
+        overwrite: Replace that file if it exists.
+
+    Raises:
+        RequestError: The options or the recordings do not fit, or the file exists.
+    """
+    import torch
+
+    from lightning_wavenet.benchmarks import learning
+
+    try:
+        marks = [float(part) for part in _parts(minutes)]
+    except ValueError as error:
+        raise RequestError(f"--minutes takes numbers joined by commas, got {minutes!r}") from error
+    if min(*marks, lr) <= 0 or min(crop, threads) < 1 or marks != sorted(marks):
+        raise RequestError("minutes, lr, crop and threads must be positive, and minutes must rise")
+    _check(json, overwrite)
+    if not root.is_dir():
+        raise RequestError(f"there is no folder {root}")
+    torch.set_num_threads(threads)
+    train_clips, test_clips = learning.load_clips(root)
+    torch.manual_seed(seed)
+    trained = learning.load_net(net)
+    recipe = learning.Recipe(optimizer, lr, schedule, crop)
+    rows = []
+    for mark in learning.learn(trained, recipe, train_clips, test_clips, marks, seed):
+        rows.append(mark)
+        print(f"{mark.minutes:g} min, {mark.steps:,} steps: {mark.bits:.3f} bits per sample", flush=True)
+    _write(json, rows)
+
+
 def _parts(text: str) -> list[str]:
     """What commas join; brackets around it, as of a YAML list, mean nothing."""
     return [part.strip() for part in text.strip("[] ").split(",")]
@@ -195,18 +255,19 @@ def _training_table(rows: "list[training.Row]") -> "Table":
     return table
 
 
-def _write(path: Path | None, rows: "Sequence[generation.Row | training.Row]") -> None:
+def _write(path: Path | None, rows: "Sequence[generation.Row | training.Row | learning.Mark]") -> None:
     if path is not None:
         write_text(path, json_format.dumps([asdict(row) for row in rows], indent=2) + "\n")
 
 
 def main(arguments: list[str]) -> None:
     """Parses the options of `wavenet benchmark`, and measures."""
-    parser = ArgumentParser(prog="wavenet benchmark", description="Measures speed on this machine.", **PARSER)
+    parser = ArgumentParser(prog="wavenet benchmark", description="Measures on this machine.", **PARSER)
     verbs = parser.add_subcommands(dest="verb", metavar="VERB")
     about: dict[str, tuple[Callable[..., None], str]] = {
         "generate": (generate, "samples a second of the sampling engines"),
         "train": (train, "samples a second of the training step and of the loader"),
+        "learn": (learn, "bits per sample of held-out clips after so many minutes of training"),
     }
     for name, (function, text) in about.items():
         verbs.add_subcommand(name, verb_parser(function, arguments), help=text)

@@ -20,7 +20,8 @@ VERBS = {
     "generate": ("lightning_wavenet.cli.generate", "generate audio from a checkpoint"),
     "recognize": ("lightning_wavenet.cli.recognize", "the phones of recordings, with times"),
     "align": ("lightning_wavenet.cli.align", "when each phone of a corpus is said"),
-    "benchmark": ("lightning_wavenet.cli.benchmark", "measure how fast this machine generates and trains"),
+    "judge": ("lightning_wavenet.cli.judge", "how clean clips sound and whose voice they have, by judges from outside"),
+    "benchmark": ("lightning_wavenet.cli.benchmark", "measure how fast this machine generates, trains and learns"),
     "data": ("lightning_wavenet.cli.data", "synthesize, prepare or describe a corpus"),
 }
 USAGE = "usage: wavenet VERB [options]    (wavenet VERB --help tells a verb's options)"

@@ -36,7 +36,7 @@ from lightning_wavenet.models.checkpoint import (
     rebuilt,
     take_weights,
 )
-from lightning_wavenet.tasks.schedules import WarmupCosine, last_step, options_of, plain_options
+from lightning_wavenet.tasks.schedules import Warmup, last_step, options_of, plain_options
 
 BackboneCallable = Callable[[], WaveNet]
 """Makes the net; what depends on the corpus, such as `global_channels`, is given as keyword arguments."""
@@ -80,7 +80,7 @@ class BaseTask(pl.LightningModule, ABC):
         planned_steps: Length of the training that the options were saved for, where a run saved them.
 
     Args:
-        optimizer: Makes the optimizer from the parameters; None: Adam as it comes.
+        optimizer: Makes the optimizer from the named parameters; None: Adam as it comes.
         lr_scheduler: Makes a learning-rate schedule from the optimizer, stepped every training step, and
             `ReduceLROnPlateau` with the monitored figure of every validation; None for none.
     """
@@ -209,11 +209,11 @@ class BaseTask(pl.LightningModule, ABC):
         Raises:
             RequestError: The schedule was made for a shorter training.
         """
-        optimizer = self.optimizer(self.parameters())
+        optimizer = self.optimizer(self.named_parameters())
         if self.lr_scheduler is None:
             return optimizer
         scheduler = self.lr_scheduler(optimizer)
-        if isinstance(scheduler, WarmupCosine):
+        if isinstance(scheduler, Warmup):
             scheduler.set_default_steps(self.trainer.estimated_stepping_batches)
         self._check_length(scheduler)
         return {
@@ -378,11 +378,11 @@ class BaseTask(pl.LightningModule, ABC):
         return {"task": type(self).__name__} | _dotted(blueprint.describe(self)["init_args"])
 
     def _optimizer_name(self) -> str:
-        return type(self.optimizer(self.parameters())).__name__
+        return type(self.optimizer(self.named_parameters())).__name__
 
     def _training_options(self) -> dict[str, Any]:
         """Optimizer and schedule with the options that they are made with, as the command names them."""
-        optimizer = self.optimizer(self.parameters())
+        optimizer = self.optimizer(self.named_parameters())
         options = {f"optimizer.{name}": value for name, value in plain_options(optimizer.defaults).items()}
         options = {"optimizer": type(optimizer).__name__} | options | {"lr_scheduler": None}
         if self.lr_scheduler is not None:

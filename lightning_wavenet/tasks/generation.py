@@ -23,7 +23,7 @@ class GenerationTask(BaseTask):
 
     Args:
         backbone: Makes the net; its conditioning inputs are those that the task gives it.
-        optimizer: Makes the optimizer from the parameters; None: Adam as it comes.
+        optimizer: Makes the optimizer from the named parameters; None: Adam as it comes.
         lr_scheduler: Makes a learning-rate schedule from the optimizer, stepped every training step, and
             `ReduceLROnPlateau` with the "val/bits" of every validation; None for none.
     """

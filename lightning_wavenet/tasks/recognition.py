@@ -45,7 +45,7 @@ class RecognitionWaveNet(BaseTask):
         shortest: Frames that a phone lasts at least in the sum over alignments and in forced alignment.
         decoder: Finds the phones; null: `Viterbi`, or `BestPath` where there is a blank.
         score_set: TIMIT's set that phones are folded to before errors are counted; null counts all as they are.
-        optimizer: Makes the optimizer from the parameters; None: Adam as it comes.
+        optimizer: Makes the optimizer from the named parameters; None: Adam as it comes.
         lr_scheduler: Makes a learning-rate schedule from the optimizer, stepped every training step, and
             `ReduceLROnPlateau` with the "val/per" of every validation; None for none.
     """

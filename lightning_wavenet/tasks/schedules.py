@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -10,8 +11,8 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LinearLR, OneCycleLR, PolynomialLR
 
 
-class WarmupCosine(LambdaLR):
-    """Rises linearly to the optimizer's learning rate, then falls to nothing on half a cosine.
+class Warmup(LambdaLR, ABC):
+    """Rises linearly to the optimizer's learning rate, then falls to nothing.
 
     Any number of steps will do, and a resumed run may be given more of them: only the step is kept in a checkpoint,
     not the shape.
@@ -31,10 +32,14 @@ class WarmupCosine(LambdaLR):
             total = self.total_steps
             if total is None or total < 0:
                 return rise
-            progress = min(1.0, max(0, step - warmup_steps) / max(1, total - warmup_steps))
-            return rise * (1 + math.cos(math.pi * progress)) / 2
+            return rise * self.fall(min(1.0, max(0, step - warmup_steps) / max(1, total - warmup_steps)))
 
         super().__init__(optimizer, factor)
+
+    @staticmethod
+    @abstractmethod
+    def fall(progress: float) -> float:
+        """What is left of the rate, 1 to 0, when so much of the time after the rise is over, 0 to 1."""
 
     def set_default_steps(self, steps: float) -> None:
         """Falls over a training of so many steps, unless it was told otherwise; infinitely many hold the rate."""
@@ -44,6 +49,24 @@ class WarmupCosine(LambdaLR):
     def state_dict(self) -> dict[str, Any]:
         """The step, and not the shape."""
         return {name: value for name, value in super().state_dict().items() if name != "total_steps"}
+
+
+class WarmupCosine(Warmup):
+    """Rises linearly to the optimizer's learning rate, then falls to nothing on half a cosine."""
+
+    @staticmethod
+    def fall(progress: float) -> float:
+        """Half a cosine."""
+        return (1 + math.cos(math.pi * progress)) / 2
+
+
+class WarmupLinear(Warmup):
+    """Rises linearly to the optimizer's learning rate, then falls to nothing on a straight line."""
+
+    @staticmethod
+    def fall(progress: float) -> float:
+        """A straight line."""
+        return 1 - progress
 
 
 class End(NamedTuple):
@@ -59,7 +82,7 @@ class End(NamedTuple):
 
 def last_step(scheduler: Any) -> End | None:
     """The end of a schedule; None for one that never ends, or whose end is not known."""
-    if isinstance(scheduler, WarmupCosine):
+    if isinstance(scheduler, Warmup):
         total = scheduler.total_steps
         return None if total is None or total < 0 else End(total, "total_steps", total)
     if isinstance(scheduler, OneCycleLR):

@@ -20,7 +20,7 @@ class SpeakerWaveNet(GenerationTask):
         backbone: Makes the net.
         embedding: None feeds the speaker as a one-hot vector, as the paper has it; a number learns an embedding of
             that width.
-        optimizer: Makes the optimizer from the parameters; None: Adam as it comes.
+        optimizer: Makes the optimizer from the named parameters; None: Adam as it comes.
         lr_scheduler: Makes a learning-rate schedule from the optimizer, stepped every training step; None for none.
     """
 
