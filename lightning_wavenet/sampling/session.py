@@ -56,19 +56,42 @@ class Start:
 
     def global_terms(self) -> list[Tensor | None]:
         """The global condition's part in every layer's gate, `[B, G]` each, or None."""
-        return self.backbone.stack.global_terms(self.global_condition)
+        stack = self.backbone.stack
+        if self.global_condition is None:
+            return stack.global_terms(None)
+        parts = [stack.global_terms(self.global_condition[rows]) for rows in self._parts]
+        return [None if terms[0] is None else torch.cat(terms) for terms in zip(*parts, strict=True)]
+
+    @property
+    def _parts(self) -> list[slice]:
+        """Streams whose products are computed together.
+
+        On CPUs that is one: those of several are rounded otherwise, and a stream would depend on its neighbors.
+        """
+        streams = len(self.history)
+        together = 1 if self.history.device.type == "cpu" else streams
+        return [slice(first, first + together) for first in range(0, streams, together)]
 
     def layer_inputs(self) -> list[Tensor]:
         """Every layer's inputs that its taps will still need, oldest first, `[B, reach, C]` each."""
+        local = None if self.local is None else at_samples(*self.local.rows(1 - self.backbone.receptive_field, 0))
+        terms = self.global_terms()
+        parts = [self._layer_inputs(rows, terms, local) for rows in self._parts]
+        return [torch.cat(inputs) for inputs in zip(*parts, strict=True)]
+
+    def _layer_inputs(self, rows: slice, terms: list[Tensor | None], local: Tensor | None) -> list[Tensor]:
+        """Those of some streams; global terms and local condition `[B, R, L]` are of all."""
         backbone, field = self.backbone, self.backbone.receptive_field
-        local = None if self.local is None else at_samples(*self.local.rows(1 - field, 0))
-        x = backbone.input_layer(self.history[:, -field:-1]).transpose(0, 1)
+        x = backbone.input_layer(self.history[rows, -field:-1]).transpose(0, 1)
+        condition = None if local is None else local[rows].transpose(0, 1)
         inputs = []
-        for layer, term in zip(backbone.stack.residual_layers(), self.global_terms(), strict=True):
+        for layer, term in zip(backbone.stack.residual_layers(), terms, strict=True):
             remaining = len(x) - layer.reach
             inputs.append(x[remaining:].transpose(0, 1))
             if remaining:
-                projection = layer(x, term, None if local is None else local.transpose(0, 1)[-remaining:])[1]
+                projection = layer(
+                    x, None if term is None else term[rows], None if condition is None else condition[-remaining:]
+                )[1]
                 x = x[layer.reach :] + projection
         return inputs
 

@@ -96,7 +96,8 @@ class Muon(Adam):
                 updates.append(gradient.lerp(state["momentum"], momentum))  # Nesterov's.
             stretch = max(1.0, shape[0] / shape[1]) ** 0.5
             directions = orthogonalized(torch.stack(updates), self.defaults["steps"])
-            torch._foreach_add_(matrices, list(directions), alpha=-lr * stretch)
+            for one, direction in zip(matrices, directions, strict=True):
+                one.sub_(direction, alpha=lr * stretch)
 
 
 def orthogonalized(matrices: Tensor, steps: int) -> Tensor:
