@@ -257,6 +257,11 @@ class AudioDataModule(pl.LightningDataModule, ABC):
         """The phones of each clip of a split in their order, after `setup` and `connect`."""
         return (self.clips.value("transcript", clip) for clip in self.clips_of(split))
 
+    @property
+    def problems(self) -> list[Problem]:
+        """What was skipped and why, after `setup`."""
+        return self._problems
+
     def describe(self) -> Description:
         """The corpus in numbers, after `setup`."""
         return describe(self.name, self.clips, self._problems)

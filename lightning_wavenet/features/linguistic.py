@@ -322,7 +322,9 @@ def _as_label(numbers: Sequence[float]) -> str:
 
 def _one_hot(labels: Sequence[str], names: Sequence[str]) -> NDArray[np.float32]:
     """`[names, labels]`; nothing is set for a label that is no name."""
-    return np.array([[label == name for label in labels] for name in names], np.float32).reshape(len(names), -1)
+    return np.array([[label == name for label in labels] for name in names], np.float32).reshape(
+        len(names), len(labels)
+    )
 
 
 def from_labels(labels: Sequence[str], phones: Sequence[Phone], length: int) -> Timed:

@@ -52,6 +52,11 @@ class Syllable(NamedTuple):
     vowel: str | None
     """None where it has none."""
 
+    @property
+    def spelled(self) -> str:
+        """As CMUdict would write it: the vowel with its stress."""
+        return " ".join(f"{phone}{self.stress}" if phone == self.vowel else phone for phone in self.phones)
+
 
 class Word(NamedTuple):
     """A word, and how it is said."""

@@ -22,8 +22,8 @@ def unstressed(phone: str) -> str:
 SILENCE = "sil"
 """Silence, in the sets of phones that have one."""
 
-SILENCES = frozenset({"", "sil", "sp", "pau", "h#", "#h", "#", "_", "epi", "<eps>", "silence", "brth"})
-"""What silences are called in alignments, in small letters."""
+SILENCES = frozenset({"", "sil", "sp", "pau", "h#", "#h", "#", "_", "epi", "q", "<eps>", "silence", "brth"})
+"""What silences are called in alignments, in small letters; q, the glottal stop, is one too."""
 
 SYLLABIC = {"EL": "L", "EM": "M", "EN": "N", "ENG": "NG"}
 """Consonants of TIMIT that are the middle of a syllable."""
@@ -33,7 +33,7 @@ CLOSURES = {"BCL": "B", "DCL": "D", "GCL": "G", "PCL": "P", "TCL": "T", "KCL": "
 
 _OTHER_NAMES = {
     **{"AX": "AH", "AX-H": "AH", "AXR": "ER", "IX": "IH", "UX": "UW"},
-    **{"DX": "T", "NX": "N", "HV": "HH", "Q": "T"},
+    **{"DX": "T", "NX": "N", "HV": "HH"},
     **SYLLABIC,
     **CLOSURES,
 }
@@ -48,7 +48,7 @@ def is_nucleus(phone: str) -> bool:
 def arpabet(label: str) -> str | None:
     """A phone of `PHONES`, or `SILENCE`, from what an alignment calls it: AH0, ah, ax (TIMIT), pau (HTS), sp (MFA).
 
-    TIMIT's closures become their stops, its flap and its glottal stop T. None: it is no ARPAbet.
+    TIMIT's closures become their stops, its flap T. None: it is no ARPAbet.
     """
     if label.lower() in SILENCES:
         return SILENCE
