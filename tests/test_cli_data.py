@@ -177,7 +177,7 @@ SAID = "sil HH AY1 sil DH EH1 R sil"
 
 @pytest.fixture
 def aligned(tmp_path) -> list[str]:
-    """A second of a buzz at 150 Hz with the text "Hi there." and phones of an eighth of a second; a clip without any."""
+    """A second of a buzz at 150 Hz with the text "Hi there." and phones of an eighth of a second; and one without."""
     root = tmp_path / "voice"
     root.mkdir()
     rate = 16_000
@@ -215,7 +215,7 @@ def test_an_utterance_is_told_and_drawn(aligned, tmp_path, capsys):
 def test_an_utterance_without_frames_says_the_reason(aligned, capsys):
     main([*aligned, "--utterance", "b.wav"])
     told = capsys.readouterr().out
-    assert "words and syllables are not known: no phone times: set data.alignments" in told.replace("linguistic", "")
+    assert "\nno linguistic frames: no phone times: set data.alignments to a folder" in told
     main(aligned)
     assert "no linguistic frames: no phone times" in " ".join(capsys.readouterr().out.split())
 

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
+import pytorch_lightning as pl
 from recordings import RATE as _RATE
 from speech import Speech, Utterance
 
 from datamodules import Crops, Split
 from datamodules.espeak import PAUSE, Espeak, Voice
+from datamodules.records import SPLITS
+from lightning_wavenet import load
+from lightning_wavenet.backbone import Conditions, RepeatUpsampling, WaveNet
 from lightning_wavenet.data.batch import Request
 from lightning_wavenet.errors import RequestError
 from lightning_wavenet.features import Kept, LogF0, rebuild
+from lightning_wavenet.models import GenerativeModel
+from lightning_wavenet.tasks import GenerationTask
 
 RATE, HOP = 16_000, 80
 
@@ -178,3 +186,52 @@ class Loud(LogF0):
     def track(self, waveform, rate):
         assert rate == _RATE
         return 100 + 1_000 * waveform[:: self.hop].astype(np.float64)
+
+
+class Voiced(GenerativeModel):
+    """A WaveNet conditioned on frames."""
+
+    def condition(self, batch):
+        return Conditions(frames=batch.frames)
+
+
+class Vocoder(GenerationTask):
+    """Trains a `Voiced` on one of the features."""
+
+    def build(self, vocabulary):
+        vocabulary = vocabulary.with_features(["f0"])
+        return Voiced(self.backbone(upsampling=RepeatUpsampling(vocabulary.frame_channels, 40)), vocabulary)
+
+
+def test_a_checkpoint_brings_its_statistics_to_the_corpus_that_it_is_tested_on(tmp_path):
+    """Through Lightning: fitted where it was trained, saved, and taken over by other clips of the same speaker."""
+
+    def opened(name: str, *samples: int) -> Speech:
+        (tmp_path / name).mkdir()
+        clips = [Utterance(count, speaker="ann", split=split) for count, split in zip(samples, SPLITS, strict=True)]
+        options = {"features": [Loud()], "split": Split(validation=0, test=0), "batch_size": 1}
+        return Speech(tmp_path / name, clips, Crops(400), **options)
+
+    def task() -> Vocoder:
+        net = partial(WaveNet, "1..4", residual_channels=4, skip_channels=4, head_channels=4, gate_channels=4)
+        return Vocoder(backbone=net)
+
+    options = {"accelerator": "cpu", "logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+    options |= {"default_root_dir": tmp_path, "enable_checkpointing": False}
+    first = opened("first", 4_000, 400, 800)
+    trainer = pl.Trainer(max_steps=1, limit_val_batches=0, **options)
+    trainer.fit(task(), first)
+    trainer.save_checkpoint(tmp_path / "f0.ckpt")
+    fitted = first.vocabulary.features[0]["fitted"]
+    assert load(tmp_path / "f0.ckpt").vocabulary.features[0]["fitted"] == fitted
+    other = opened("other", 500, 400, 800)
+    assert other.vocabulary.features[0]["fitted"] != fitted
+    expected = first.prompts(1, 800, "test").frames
+    tested = task()
+    pl.Trainer(**options).test(tested, other, ckpt_path=tmp_path / "f0.ckpt", verbose=False)
+    assert tested.model.vocabulary.features[0]["fitted"] == fitted
+    assert other.prompts(1, 800, "test").frames.equal(expected)
+    again = Vocoder.load_from_checkpoint(tmp_path / "f0.ckpt")
+    fresh = opened("fresh", 500, 400, 800)
+    pl.Trainer(**options).test(again, fresh, verbose=False)
+    assert fresh.prompts(1, 800, "test").frames.equal(expected)

@@ -70,7 +70,7 @@ def test_labels_of_hts_are_read():
 def test_what_is_no_label_is_refused():
     with pytest.raises(ValueError, match="'a-b' is no full-context label"):
         read_label("a-b+c".replace("+c", ""))
-    with pytest.raises(ValueError, match="'many' in field j2 of a full-context label is no number"):
+    with pytest.raises(ValueError, match="'many' in field j2 of a full-context label is no count"):
         read_label(FIRST.replace("/J:6+4", "/J:6+many"))
     with pytest.raises(ValueError, match=r"'a\+b' cannot stand"):
         write_label({**read_label(FIRST), "p3": "a+b"})

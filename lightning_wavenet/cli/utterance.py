@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from lightning_wavenet.errors import RequestError
 from lightning_wavenet.features import Linguistic, LogF0
 from lightning_wavenet.files.atomic import write_atomically
-from lightning_wavenet.text.matching import Mismatch, matched
+from lightning_wavenet.text.matching import Mismatch, matched, whole
 from lightning_wavenet.text.phones import Phone
 from lightning_wavenet.text.structure import Structure
 from lightning_wavenet.text.symbols import SILENCE
@@ -52,8 +52,9 @@ class View(NamedTuple):
     phones: list[Phone]
     """Without a gap, where words are known."""
     structure: Structure | None
-    """None where the phones are not matched to the text; `unmatched` says why."""
-    unmatched: str
+    """None where the phones are not matched to the text."""
+    notes: list[str]
+    """What is not there, and why."""
     f0: NDArray[np.float64] | None
     """F0 in Hz, `[N]`, 0 where there is none, as the frames have it."""
     frames: NDArray[np.float32] | None
@@ -105,28 +106,31 @@ def view(data: AudioDataModule, id: str) -> View:
     clip = clips.ids.index(id)
     phones, text = clips.value("phones", clip), clips.value("text", clip)
     length = int(clips.lengths[clip])
-    structure, unmatched = None, ""
-    if not phones:
-        unmatched = "the corpus does not say when its phones are spoken: set data.alignments"
-    elif not text:
-        unmatched = "there is no text"
-    else:
+    notes, structure = [], None
+    extractors = [table.extractor for table in clips.features]
+    if any(isinstance(one, Linguistic) and one.symbols == "other" for one in extractors):
+        phones = whole(phones, length) if phones else []
+    elif not phones:
+        notes.append("the corpus does not say when phones are spoken: set data.alignments")
+    elif text:
         try:
             structure, phones = matched(text, phones, length, clips.sample_rate)
         except Mismatch as error:
-            unmatched = str(error)
+            notes.append(f"words and syllables are not known: {error}")
     f0 = frames = linguistic = None
-    hop = data.features[0].hop if data.features else round(_FRAME_SECONDS * clips.sample_rate)
+    hop = extractors[0].hop if extractors else round(_FRAME_SECONDS * clips.sample_rate)
     count = -(-length // hop)
     for table in clips.features:
         if not table.usable[clip]:
             (problem,) = (problem for problem in table.problems(clips.ids) if problem.id == id)
-            unmatched = f"{problem.reason} ({problem.place})" if problem.place else problem.reason
-            continue
-        if isinstance(table.extractor, LogF0):
+            notes.append(f"{problem.reason} ({problem.place})" if problem.place else problem.reason)
+        elif isinstance(table.extractor, LogF0):
             f0 = table.extractor.hertz(table.frames(clip, 0, count), clips.value("speaker", clip))
         elif isinstance(table.extractor, Linguistic):
             linguistic, frames = table.extractor, table.frames(clip, 0, count)
+    for kind, name in ((Linguistic, "linguistic features"), (LogF0, "F0")):
+        if not any(isinstance(one, kind) for one in extractors):
+            notes.append(f"no {name}: --data.features+ {kind.__name__} adds them")
     return View(
         id,
         clips.value("speaker", clip),
@@ -137,7 +141,7 @@ def view(data: AudioDataModule, id: str) -> View:
         hop,
         list(phones),
         structure,
-        unmatched,
+        notes,
         f0,
         frames,
         linguistic,
@@ -152,8 +156,8 @@ def tell(seen: View) -> None:
     print(f"{seen.id}: {', '.join(filter(None, about))}")
     if seen.text:
         print(seen.text)
-    if seen.unmatched:
-        print(f"words and syllables are not known: {seen.unmatched}")
+    for note in seen.notes:
+        print(note)
     rows: list[tuple[str, ...]] = [
         ("start s", "end s", "ms", "frames", "F0 Hz", "voiced", "phone", "syllable", "word", "")
     ]
@@ -183,9 +187,7 @@ def tell(seen: View) -> None:
             for at, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         print("  ".join(cells).rstrip())
-    if seen.frames is None or seen.linguistic is None:
-        print("no linguistic features: --data.features+ Linguistic adds them")
-    else:
+    if seen.frames is not None and seen.linguistic is not None:
         print("\nfeatures in the middle of each phone, those that are not 0:")
         for phone in seen.phones:
             first, stop = _frames_of(phone, seen.hop)
@@ -194,8 +196,6 @@ def tell(seen: View) -> None:
                 told = seen.linguistic.told(seen.frames[:, (first + stop) // 2])
                 values = [f"{name} {value}" for name, value in told.items() if value not in ("0", "-")]
                 print(f"{seen.seconds(phone.start):.3f} {phone.label}: {'; '.join(values)}")
-    if seen.f0 is None:
-        print("no F0: --data.features+ LogF0 adds it")
 
 
 def _frames_of(phone: Phone, hop: int) -> tuple[int, int]:

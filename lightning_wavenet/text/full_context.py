@@ -29,7 +29,7 @@ class ContextField(NamedTuple):
     """What stands before it in a label."""
     meaning: str
     scale: float
-    """A usual large value of a count; 1 for what is 0 or 1, 0 for what is no number."""
+    """A usual large value of a count; 1 for what is 0 or 1, 0 for names."""
 
 
 FIELDS = tuple(
@@ -250,5 +250,5 @@ def _value(text: str, field: ContextField) -> Value:
     if not field.scale:
         return text
     if not text.isdecimal():
-        raise ValueError(f"{text!r} in field {field.name} of a full-context label is no number")
+        raise ValueError(f"{text!r} in field {field.name} of a full-context label is no count")
     return int(text)
