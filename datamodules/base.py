@@ -31,7 +31,7 @@ from datamodules.crops import (
     collate,
 )
 from datamodules.description import Description, by_reason, describe, for_programs
-from datamodules.features import open_features
+from datamodules.features import FeatureTable, open_features
 from datamodules.fields import FIELDS, WORDLESS, Field, Phones
 from datamodules.folders import Neighbors
 from datamodules.loaders import CropSampler, ResumableLoader, WindowSampler
@@ -39,7 +39,6 @@ from datamodules.phone_times import ALIGNMENT_SUFFIXES, find_alignment
 from datamodules.records import Listing, Problem, SplitName, nameable
 from datamodules.splits import Split, divide
 from datamodules.transcripts import Transcript
-from lightning_wavenet.data import blueprint
 from lightning_wavenet.data.batch import Batch, Request
 from lightning_wavenet.data.vocabulary import Vocabulary
 from lightning_wavenet.errors import CorpusError, RequestError
@@ -91,6 +90,8 @@ class AudioDataModule(pl.LightningDataModule, ABC):
                 f"data.batch_size must be at least 1 and data.num_workers not negative, got {batch_size} and "
                 f"{num_workers}"
             )
+        if len({feature.name for feature in features}) < len(features):
+            raise RequestError(f"data.features names one twice: {', '.join(feature.name for feature in features)}")
         if len({feature.hop for feature in features}) > 1:
             hops = ", ".join(f"{feature.name} {feature.hop}" for feature in features)
             raise RequestError(f"the frames of all features must have one hop (samples), got {hops}")
@@ -103,6 +104,7 @@ class AudioDataModule(pl.LightningDataModule, ABC):
         self.alignments = None if alignments is None else Path(alignments).expanduser()
         self.request = Request()
         self._clips: Clips | None = None
+        self._served: Clips | None = None
         self._problems: list[Problem] = []
 
     @abstractmethod
@@ -133,7 +135,8 @@ class AudioDataModule(pl.LightningDataModule, ABC):
         if self._clips is None:
             clips, self._problems = self._open()
             divided = divide(clips.split_keys, clips.splits, self.split, clips.values("speaker"))
-            self._clips = replace(clips, splits=divided)
+            fitted = tuple(table.fitted(divided) for table in clips.features)
+            self._clips = self._served = replace(clips, splits=divided, features=fitted)
 
     def connect(self, request: Request) -> None:
         """Takes note, after `setup` and before a loader is asked for, of what batches must hold.
@@ -154,6 +157,8 @@ class AudioDataModule(pl.LightningDataModule, ABC):
                 )
             if self.crops.augmentation:
                 raise RequestError("crops.augmentation alters recordings, but not their frames: leave one of them out")
+            self._served = replace(self.clips, features=self._features_for(request))
+            self._tell_without_frames(self._served)
         if request.fields & {"phones", "transcript"}:
             self._tell_wordless()
         if request.phone_times and not self._timed():
@@ -169,6 +174,26 @@ class AudioDataModule(pl.LightningDataModule, ABC):
         if self.crops.augmentation and not (request.whole_clips or self.crops.samples is None):
             raise RequestError("crops.augmentation is for whole clips: set crops.samples to null")
         self.request = request
+
+    def _features_for(self, request: Request) -> tuple[FeatureTable, ...]:
+        """What the frames of a task consist of: the features that it names, with what its model has fitted, or all."""
+        tables = {table.extractor.name: table for table in self.clips.features}
+        if not request.features:
+            return tuple(tables.values())
+        wanted = [described["name"] for described in request.features]
+        if missing := [name for name in wanted if name not in tables]:
+            raise RequestError(
+                f"the task is conditioned on {' and '.join(wanted)}: add what makes {missing[0]} to data.features, "
+                f"which have {', '.join(tables)}"
+            )
+        return tuple(tables[described["name"]].adopted(described) for described in request.features)
+
+    def _tell_without_frames(self, clips: Clips) -> None:
+        for table in clips.features:
+            if not table.usable.any():
+                problem = table.problems(clips.ids)[0]
+                where = f", {problem.place}" if problem.place else ""
+                raise RequestError(f"none of {len(clips):,} clips has frames: {problem.reason} ({problem.id}{where})")
 
     def _tell_wordless(self) -> None:
         phones = self.clips.fields.get("phones")
@@ -203,8 +228,8 @@ class AudioDataModule(pl.LightningDataModule, ABC):
             tags=names.pop("tags", ()),
             phones=names.pop("phones", ()),
             hop=self.features[0].hop if self.features else None,
-            frame_channels=sum(feature.channels for feature in self.features),
-            features=tuple(blueprint.describe(feature) | {"version": feature.version} for feature in self.features),
+            frame_channels=sum(table.extractor.channels for table in self.clips.features),
+            features=tuple(table.extractor.describe() for table in self.clips.features),
             others=names,
         )
 
@@ -217,12 +242,13 @@ class AudioDataModule(pl.LightningDataModule, ABC):
         """Indices into `clips` of those in a split, in the order of the corpus, after `setup` and `connect`.
 
         Clips are left out of which a field is not known that was asked for: where phones are, those that have neither
-        phones nor text, or no phones where others have some, or that are shorter than a frame.
+        phones nor text, or no phones where others have some, or that are shorter than a frame; where frames are, those
+        of which none could be made.
         """
         chosen = np.array(self.clips.splits) == split
         for field in self.fields:
             if field.name in self.request.fields:
-                chosen &= field.known(self.clips)
+                chosen &= field.known(self._served or self.clips)
         if "phones" in self.request.fields:
             chosen &= self.clips.lengths >= self.request.hop
         return np.flatnonzero(chosen)
@@ -230,6 +256,11 @@ class AudioDataModule(pl.LightningDataModule, ABC):
     def transcripts(self, split: SplitName) -> Iterator[Transcript]:
         """The phones of each clip of a split in their order, after `setup` and `connect`."""
         return (self.clips.value("transcript", clip) for clip in self.clips_of(split))
+
+    @property
+    def problems(self) -> list[Problem]:
+        """What was skipped and why, after `setup`."""
+        return self._problems
 
     def describe(self) -> Description:
         """The corpus in numbers, after `setup`."""
@@ -338,7 +369,7 @@ class AudioDataModule(pl.LightningDataModule, ABC):
         if from_start:  # Prompts, of which their description tells the text.
             text = {"text"} & {field.name for field in self.fields}
             request = replace(request, fields=request.fields | text, history=0, left_frames=0)
-        return Slicer(self.clips, chosen, self.vocabulary, request)
+        return Slicer(self._served or self.clips, chosen, self.vocabulary, request)
 
     def _rank_of_ranks(self) -> tuple[int, int]:
         return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
@@ -365,7 +396,8 @@ class AudioDataModule(pl.LightningDataModule, ABC):
             listing = self._aligned(listing, self.alignments)
         clips, problems = open_cache(self.name, listing, self.audio, self.fields)
         clips.features = tuple(open_features(self.name, clips, extractor) for extractor in self.features)
-        return clips, [*listing.problems, *problems]
+        without = [problem for table in clips.features for problem in table.problems(clips.ids)]
+        return clips, [*listing.problems, *problems, *without]
 
     def _aligned(self, listing: Listing, folder: Path) -> Listing:
         """The listing with the alignments of a folder in place of its own phones."""

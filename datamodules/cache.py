@@ -28,7 +28,7 @@ from lightning_wavenet.files.reading import FULL_SCALE, DecodingError
 
 AUDIO_VERSION = 4
 """To be raised whenever what `decode` gives for a file, or the columns of the table, change."""
-LABELS_VERSION = 1
+LABELS_VERSION = 2
 """To be raised whenever the columns of a field change."""
 
 _AUDIO = datasets.Features(
@@ -109,6 +109,7 @@ def open_cache(name: str, listing: Listing, audio: Audio, fields: Sequence[Field
         ids=[records[row].id for row in rows],
         splits=[records[row].split for row in rows],
         split_keys=[records[row].split_key or records[row].id for row in rows],
+        whole=audio.trim_silence_db is None,
     )
     skipped = [Problem(record.id, why) for record, why in zip(records, problems, strict=True) if why is not None]
     return clips, [*skipped, *(problem for field in fields for problem in field.problems(clips))]

@@ -44,6 +44,8 @@ class Clips:
     splits: Sequence[SplitName | None]
     """Where each clip belongs; None where the corpus does not say, until it is divided."""
     split_keys: list[str]
+    whole: bool = True
+    """Whether they are whole recordings, with nothing cut off."""
     features: tuple[FeatureTable, ...] = ()
     """What `Batch.frames` consists of."""
     _columns: dict[str, Any] = field(default_factory=dict, repr=False)
@@ -82,9 +84,14 @@ class Clips:
         wave: NDArray[np.float32] = self.pcm(clip, start, stop).astype(np.float32) / np.float32(FULL_SCALE)
         return wave
 
+    @property
+    def file_rates(self) -> NDArray[np.int32]:
+        """Rate of each clip's file (Hz)."""
+        return self._numbers("rate")
+
     def file_rate(self, clip: int) -> int:
         """Rate of the file of a clip (Hz)."""
-        return int(self._numbers("rate")[clip])
+        return int(self.file_rates[clip])
 
     def value(self, name: str, clip: int) -> Any:
         """What is known of a clip: the value of a field."""
@@ -113,7 +120,8 @@ class Clips:
         """A whole clip, as extractors of features see it that read some labels of it."""
         phones = self.value("phones", clip) if "phones" in reads else ()
         text = self.value("text", clip) if "text" in reads else ""
-        return Utterance(self.waveform(clip), self.sample_rate, phones, text)
+        labels = self.value("phone_labels", clip) if "labels" in reads and "phone_labels" in self.fields else ()
+        return Utterance(self.waveform(clip), self.sample_rate, phones, text, labels)
 
     def place(self, clip: int, at: int, rate: int | None) -> int:
         """Where a time of the file is in the clip (samples of the clip, within it).

@@ -106,8 +106,8 @@ def for_programs(corpus: str, clips: Clips, problems: Iterable[Problem]) -> dict
 
     Returns:
         `corpus`; `sample_rate` (Hz); `clips`, each with id, seconds, split, speaker, text (null where the corpus does
-        not say) and phones with their start and end (s); `skipped`, each with id and reason; `wordless`, ids of clips
-        whose text has no word that can be pronounced.
+        not say) and phones with their start and end (s); `skipped`, each with id, reason and, where it is known,
+        place; `wordless`, ids of clips whose text has no word that can be pronounced.
     """
     rate = clips.sample_rate
     return {
@@ -127,7 +127,9 @@ def for_programs(corpus: str, clips: Clips, problems: Iterable[Problem]) -> dict
             }
             for clip, id in enumerate(clips.ids)
         ],
-        "skipped": [{"id": problem.id, "reason": problem.reason} for problem in problems],
+        "skipped": [
+            {"id": one.id, "reason": one.reason} | ({"place": one.place} if one.place else {}) for one in problems
+        ],
         "wordless": list(_wordless(clips)),
     }
 
@@ -138,10 +140,10 @@ def _wordless(clips: Clips) -> tuple[str, ...]:
 
 
 def by_reason(problems: Iterable[Problem]) -> dict[str, tuple[str, ...]]:
-    """Ids of what was skipped, under the reason, the commonest first."""
+    """Ids of what was skipped, with the place where it is known, under the reason, the commonest first."""
     ids = defaultdict(list)
     for problem in problems:
-        ids[problem.reason].append(problem.id)
+        ids[problem.reason].append(f"{problem.id} ({problem.place})" if problem.place else problem.id)
     return {reason: tuple(of) for reason, of in sorted(ids.items(), key=lambda item: -len(item[1]))}
 
 

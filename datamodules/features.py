@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -14,12 +14,19 @@ import torch
 from numpy.typing import NDArray
 
 from datamodules.clips import Clips
+from datamodules.records import Problem, SplitName
 from datamodules.tables import ROWS_A_WRITE, digest, open_table
 from lightning_wavenet.data import blueprint
-from lightning_wavenet.features import Extractor
+from lightning_wavenet.features import Extractor, Kept, Unusable
 
 _COLUMNS = datasets.Features(
-    {"rows": datasets.Value("int64"), "steps": datasets.Value("int64"), "kept": datasets.Value("large_binary")}
+    {
+        "rows": datasets.Value("int64"),
+        "steps": datasets.Value("int64"),
+        "kept": datasets.Value("large_binary"),
+        "problem": datasets.Value("string"),
+        "place": datasets.Value("string"),
+    }
 )
 
 
@@ -29,10 +36,34 @@ class FeatureTable:
 
     extractor: Extractor
     table: datasets.Dataset
+    speakers: list[str]
+    """Who speaks in each clip."""
     _columns: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_columns": {}}
+
+    @property
+    def usable(self) -> NDArray[np.bool_]:
+        """Of which clips there are frames."""
+        usable: NDArray[np.bool_] = self.table.data.column("problem").is_null().to_numpy()
+        return usable
+
+    def problems(self, ids: Sequence[str]) -> list[Problem]:
+        """Clips that there are no frames of."""
+        rows = zip(ids, *(self.table.data.column(name).to_pylist() for name in ("problem", "place")), strict=True)
+        name = self.extractor.name
+        return [Problem(id, f"no {name} frames: {problem}", place or "") for id, problem, place in rows if problem]
+
+    def fitted(self, splits: Sequence[SplitName | None]) -> FeatureTable:
+        """The same by the extractor that is fitted to the corpus, after it was divided."""
+        usable = np.flatnonzero(self.usable).tolist()
+        clips = (Kept(self.kept(clip), self.speakers[clip], splits[clip] == "train") for clip in usable)
+        return replace(self, extractor=self.extractor.fit(clips))
+
+    def adopted(self, described: Mapping[str, Any]) -> FeatureTable:
+        """The same by the extractor with what a model has fitted."""
+        return replace(self, extractor=self.extractor.adopt(described["fitted"]))
 
     def kept(self, clip: int) -> NDArray[np.float32]:
         """What `extract` gave for a clip, `[K, M]`, a read-only view of the file."""
@@ -45,7 +76,7 @@ class FeatureTable:
         """Frames first to stop - 1 of a clip, `[F, stop - first]`; zero before it (negative ones) and after it."""
         frames = np.zeros((self.extractor.channels, stop - first), np.float32)
         if stop > 0:
-            expanded = self.extractor.expand(self.kept(clip), max(first, 0), stop)
+            expanded = self.extractor.expand(self.kept(clip), max(first, 0), stop, self.speakers[clip])
             at = max(-first, 0)
             frames[:, at : at + expanded.shape[1]] = expanded
         return frames
@@ -62,13 +93,17 @@ def open_features(name: str, clips: Clips, extractor: Extractor) -> FeatureTable
     depends = (clips.audio_key, clips.label_key if extractor.reads else "", blueprint.describe(extractor))
     key = f"{name}-{extractor.name}-v{extractor.version}-{digest(*depends)}"
     rows = partial(_extracted, clips, extractor)
-    return FeatureTable(extractor, open_table(clips.folder, "features", key, _COLUMNS, rows))
+    table = open_table(clips.folder, "features", key, _COLUMNS, rows)
+    return FeatureTable(extractor, table, clips.values("speaker") if "speaker" in clips.fields else [""] * len(clips))
 
 
 def _extracted(clips: Clips, extractor: Extractor) -> Iterator[dict[str, Any]]:
     def row(clip: int) -> dict[str, Any]:
-        kept = np.ascontiguousarray(extractor.extract(clips.utterance(clip, extractor.reads)), np.float32)
-        return {"rows": kept.shape[0], "steps": kept.shape[1], "kept": kept.tobytes()}
+        try:
+            kept = np.ascontiguousarray(extractor.extract(clips.utterance(clip, extractor.reads)), np.float32)
+        except Unusable as error:
+            return {"rows": 0, "steps": 0, "kept": b"", "problem": error.reason, "place": error.place}
+        return {"rows": kept.shape[0], "steps": kept.shape[1], "kept": kept.tobytes(), "problem": None, "place": None}
 
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
         for first in range(0, len(clips), ROWS_A_WRITE):

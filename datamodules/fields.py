@@ -16,11 +16,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from datamodules.clips import Clips
-from datamodules.phone_times import read_alignment
+from datamodules.phone_times import Alignment, read_alignment
 from datamodules.records import Problem, Record
 from datamodules.tables import stamp
 from datamodules.transcripts import SPOKEN, UNKNOWN, Transcript, frame_labels, has_words, transcript
 from lightning_wavenet.text.phones import Phone
+
+_TOO_LONG = "alignment that ends after its recording: it is of another, or of another sample rate"
+_SLACK_SECONDS = 0.05
 
 WORDLESS = "text without a word that can be pronounced"
 """Said of such clips."""
@@ -170,23 +173,34 @@ class Phones(Field):
         self.fold = fold
 
     def columns(self) -> dict[str, Any]:
-        """Phones with their times, in which part of a second these are, and why they could not be read."""
+        """Phones with their times, in which part of a second these are, labels, and why they could not be read."""
         number = datasets.Value("int64")
         phones = datasets.List({"label": _TEXT, "start": number, "end": number})
-        return {self.name: phones, "phone_rate": number, "phone_problem": _TEXT}
+        return {
+            self.name: phones,
+            "phone_rate": number,
+            "phone_labels": datasets.List(_TEXT),
+            "phone_problem": _TEXT,
+        }
 
     def stored(self, record: Record) -> dict[str, Any]:
         """The phones of the record, or of its alignment."""
-        phones, rate, problem = record.phones, record.phone_rate, None
+        said, problem = Alignment(record.phones, record.phone_rate), None
         if record.alignment is not None:
             try:
-                phones, rate = read_alignment(record.alignment)
+                said = read_alignment(record.alignment)
                 if self.fold is not None:
-                    folded = [(self.fold(phone.label), phone) for phone in phones]
+                    folded = [(self.fold(phone.label), phone) for phone in said.phones]
                     phones = tuple(phone._replace(label=label) for label, phone in folded if label is not None)
+                    said = Alignment(phones, said.rate)
             except ValueError as error:
-                phones, problem = (), f"alignment cannot be read: {error}"
-        return {self.name: [phone._asdict() for phone in phones], "phone_rate": rate, "phone_problem": problem}
+                said, problem = Alignment(()), f"alignment cannot be read: {error}"
+        return {
+            self.name: [phone._asdict() for phone in said.phones],
+            "phone_rate": said.rate,
+            "phone_labels": list(said.labels),
+            "phone_problem": problem,
+        }
 
     def depends(self, record: Record) -> Any:
         """The phones, or the file of the alignment."""
@@ -195,24 +209,48 @@ class Phones(Field):
         return record.phones, record.phone_rate
 
     def problems(self, clips: Clips) -> list[Problem]:
-        """Clips whose alignment cannot be read: they stay, without phones."""
+        """Clips whose alignment cannot be read, or is of another recording: they stay, without phones."""
         found = clips.labels.data.column("phone_problem").to_numpy()[clips.rows]
-        return [Problem(id, why) for id, why in zip(clips.ids, found, strict=True) if why is not None]
+        unread = [Problem(id, why) for id, why in zip(clips.ids, found, strict=True) if why is not None]
+        return unread + [Problem(clips.ids[clip], _TOO_LONG) for clip in np.flatnonzero(self.too_long(clips)).tolist()]
+
+    def too_long(self, clips: Clips) -> NDArray[np.bool_]:
+        """Which alignments end after their recordings, where these are whole."""
+        phones = clips.labels.data.column(self.name).combine_chunks()
+        counts = pc.list_value_length(phones).to_numpy(zero_copy_only=False)
+        last = np.cumsum(counts) - 1
+        ends = np.append(pc.struct_field(pc.list_flatten(phones), "end").to_numpy(zero_copy_only=False), 0)
+        rates = clips.labels.data.column("phone_rate").to_numpy().astype(np.float64)[clips.rows]  # NaN for none.
+        files = clips.file_rates
+        seconds = ends[last][clips.rows] / np.where(np.isnan(rates), files, rates)
+        beyond = seconds > clips.lengths / clips.sample_rate + _SLACK_SECONDS
+        too_long: NDArray[np.bool_] = beyond & (counts[clips.rows] > 0) & clips.whole
+        return too_long
 
     def value(self, stored: Mapping[str, Any], clips: Clips, clip: int) -> list[Phone]:
         """Phones in samples of the clip; what was cut off has none."""
-        rate = stored["phone_rate"]
-        placed = [
-            Phone(phone["label"], *(clips.place(clip, phone[at], rate) for at in ("start", "end")))
-            for phone in stored[self.name]
+        return [phone for phone in self._placed(stored, clips, clip) if phone.end > phone.start]
+
+    def labels(self, stored: Mapping[str, Any], clips: Clips, clip: int) -> list[str]:
+        """The full-context labels of the same phones; none where there are none."""
+        placed = self._placed(stored, clips, clip)
+        labels = stored["phone_labels"]
+        return [label for label, phone in zip(labels, placed, strict=True) if phone.end > phone.start] if labels else []
+
+    def _placed(self, stored: Mapping[str, Any], clips: Clips, clip: int) -> list[Phone]:
+        phones, rate = stored[self.name], stored["phone_rate"]
+        seconds = phones[-1]["end"] / (rate or clips.file_rate(clip)) if phones else 0.0
+        if clips.whole and seconds > clips.lengths[clip] / clips.sample_rate + _SLACK_SECONDS:
+            return []  # As `too_long` has it.
+        return [
+            Phone(phone["label"], *(clips.place(clip, phone[at], rate) for at in ("start", "end"))) for phone in phones
         ]
-        return [phone for phone in placed if phone.end > phone.start]
 
     def timed(self, clips: Clips) -> NDArray[np.bool_]:
         """Which clips have phones with times."""
         lengths = pc.list_value_length(clips.labels.data.column(self.name).combine_chunks())
         timed: NDArray[np.bool_] = lengths.to_numpy(zero_copy_only=False)[clips.rows] > 0
-        return timed
+        return timed & ~self.too_long(clips)
 
     def names(self, clips: Clips) -> tuple[str, ...]:
         """Those that have times, or else those of English texts and silence."""
@@ -242,6 +280,25 @@ class Phones(Field):
     def collate(self, values: Sequence[NDArray[np.int64]]) -> dict[str, Tensor]:
         """int64 `[B, N]`."""
         return {self.name: padded(values, UNKNOWN)}
+
+
+class PhoneLabels(Field):
+    """The full-context labels of the phones, where their alignment has such."""
+
+    name = "phone_labels"
+
+    def columns(self) -> dict[str, Any]:
+        """Those of the phones."""
+        return Phones().columns()
+
+    def stored(self, record: Record) -> dict[str, Any]:
+        """Nothing of its own."""
+        return {}
+
+    def value(self, stored: Mapping[str, Any], clips: Clips, clip: int) -> list[str]:
+        """A label a phone; empty where there are none."""
+        phones = clips.fields["phones"]
+        return phones.labels(stored, clips, clip) if isinstance(phones, Phones) else []
 
 
 class SpokenPhones(Field):
@@ -294,6 +351,13 @@ class Frames(Field):
     def value(self, stored: Mapping[str, Any], clips: Clips, clip: int) -> None:
         """Frames are read where they are cut."""
 
+    def known(self, clips: Clips) -> NDArray[np.bool_]:
+        """Where all features could be extracted."""
+        usable = np.ones(len(clips), np.bool_)
+        for table in clips.features:
+            usable &= table.usable
+        return usable
+
     def cut(self, value: None, window: Window) -> NDArray[np.float32]:
         """float32 `[F, left_frames + ceil(T / hop)]`."""
         first = window.start // window.hop - window.left_frames
@@ -308,7 +372,16 @@ class Frames(Field):
         return {self.name: torch.from_numpy(frames)}
 
 
-FIELDS: tuple[Field, ...] = (Speaker(), Label(), Tags(), Text(), Phones(), SpokenPhones(), Frames())
+FIELDS: tuple[Field, ...] = (
+    Speaker(),
+    Label(),
+    Tags(),
+    Text(),
+    Phones(),
+    PhoneLabels(),
+    SpokenPhones(),
+    Frames(),
+)
 """What every corpus may have."""
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 from datamodules.folders import Neighbors
 from datamodules.texts import read_lines
 from lightning_wavenet.files.audio import clip_stem
 from lightning_wavenet.files.textgrid import read_tier
+from lightning_wavenet.text.full_context import is_full_context, read_label
 from lightning_wavenet.text.phones import SILENCE, Phone
 
 ALIGNMENT_SUFFIXES = (".phn", ".TextGrid", ".lab")
@@ -17,8 +19,19 @@ ALIGNMENT_SUFFIXES = (".phn", ".TextGrid", ".lab")
 
 _HTS_RATE = 10_000_000
 _TEXTGRID_RATE = 1_000_000
+_STATE = re.compile(r"(.*?)(?:\[(\d+)\])?")
 _LATEST = 2**62
 """What a table holds."""
+
+
+class Alignment(NamedTuple):
+    """What a file says is said when."""
+
+    phones: tuple[Phone, ...]
+    rate: int | None = None
+    """In how many parts of a second their times are; None: in samples of the recording."""
+    labels: tuple[str, ...] = ()
+    """A full-context label for each of the phones, where the file has these."""
 
 
 def find_alignment(folder: Path, id: str, neighbors: Neighbors) -> Path | None:
@@ -33,20 +46,20 @@ def find_alignment(folder: Path, id: str, neighbors: Neighbors) -> Path | None:
     return next((path for path in candidates if path is not None), None)
 
 
-def read_alignment(path: Path) -> tuple[tuple[Phone, ...], int | None]:
-    """The phones of a file, and in how many parts of a second their times are; None: in samples of the recording.
+def read_alignment(path: Path) -> Alignment:
+    """The phones of a file.
 
     Raises:
         ValueError: The file is not what its suffix says; the message has the line or the reason.
     """
     if path.suffix.lower() == ".phn":
-        return read_phones(path), None
+        return Alignment(read_phones(path))
     if path.suffix.lower() == ".lab":
-        return _in_order(_read_lab(path)), _HTS_RATE
+        return _read_lab(path)
     phones = []
     for start, end, label in read_tier(path, "phones"):
         phones.append(Phone(label or SILENCE, round(start * _TEXTGRID_RATE), round(end * _TEXTGRID_RATE)))
-    return _in_order(phones), _TEXTGRID_RATE
+    return Alignment(_in_order(phones), _TEXTGRID_RATE)
 
 
 def read_phones(path: Path) -> tuple[Phone, ...]:
@@ -72,17 +85,32 @@ def write_phones(path: Path, phones: Iterable[Phone]) -> None:
     path.write_text("".join(f"{start} {end} {label}\n" for label, start, end in phones), "utf-8")
 
 
-def _read_lab(path: Path) -> list[Phone]:
-    """A line each with start, end (100 ns) and a label, of which a full-context one is the phone between - and +."""
-    phones = []
+def _read_lab(path: Path) -> Alignment:
+    """A line each with start, end (100 ns) and a label, of which a full-context one is the phone between - and +.
+
+    Where every state of a phone has a line, with its number in brackets, they are one phone.
+    """
+    phones: list[Phone] = []
+    labels: list[str] = []
+    states: list[int] = []
     for number, line in enumerate(read_lines(path), 1):
         if line.strip():
             parts = line.split()
             if len(parts) < 3 or not (parts[0].isdecimal() and parts[1].isdecimal()):
                 raise ValueError(f"line {number} is not 'START END LABEL'")
-            context = re.search(r"-(.+?)\+", parts[2])
-            phones.append(Phone(context[1] if context else parts[2], int(parts[0]), int(parts[1])))
-    return phones
+            label, state = _STATE.fullmatch(parts[2]).groups()  # type: ignore[union-attr]  # It matches anything.
+            start, end, at = int(parts[0]), int(parts[1]), int(state or 0)
+            if states and label == labels[-1] and at > states[-1] and start == phones[-1].end:
+                phones[-1], states[-1] = phones[-1]._replace(end=end), at
+                continue
+            context = re.search(r"-(.+?)\+", label)
+            phones.append(Phone(context[1] if context else label, start, end))
+            labels.append(label)
+            states.append(at)
+    full = bool(labels) and all(map(is_full_context, labels))
+    for label in labels if full else ():
+        read_label(label)
+    return Alignment(_in_order(phones), _HTS_RATE, tuple(labels) if full else ())
 
 
 def _in_order(phones: Iterable[Phone]) -> tuple[Phone, ...]:

@@ -55,10 +55,12 @@ class Problem:
     Attributes:
         id: Id of the clip, or a path relative to the corpus.
         reason: Why, in one line without a period; equal for equal causes, because reasons are counted.
+        place: Where in the clip, if that is known.
     """
 
     id: str
     reason: str
+    place: str = ""
 
 
 @dataclass(frozen=True)
@@ -85,5 +87,5 @@ def nameable(listing: Listing) -> Listing:
             others.append(Problem(printable(record.id), "its name is not UTF-8; rename the file or its folder"))
     if others and not named:
         raise CorpusError(f"no usable clip in {listing.root}: {others[0].id}: {others[0].reason}")
-    problems = [Problem(printable(problem.id), printable(problem.reason)) for problem in listing.problems]
+    problems = [replace(one, id=printable(one.id), reason=printable(one.reason)) for one in listing.problems]
     return replace(listing, records=tuple(named), problems=(*problems, *others))

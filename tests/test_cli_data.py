@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import matplotlib.image
+import numpy as np
 import pytest
 import soundfile
 from jsonargparse import ArgumentError
@@ -168,3 +170,58 @@ def test_describe(experiment, tmp_path, capsys):
     pattern = "--data.pattern=(?P<speaker>[^/]+)/"
     main(["describe", *arguments.split(), *options.split(), f"--data.root={tmp_path}/tones", pattern])
     assert capsys.readouterr().out == from_experiment
+
+
+SAID = "sil HH AY1 sil DH EH1 R sil"
+
+
+@pytest.fixture
+def aligned(tmp_path) -> list[str]:
+    """A second of a buzz at 150 Hz with the text "Hi there." and phones of an eighth of a second; and one without."""
+    root = tmp_path / "voice"
+    root.mkdir()
+    rate = 16_000
+    buzz = sum(np.sin(2 * np.pi * 150 * k * np.arange(rate) / rate) / k for k in range(1, 10)) / 10
+    for name in ("a", "b"):
+        soundfile.write(root / f"{name}.wav", buzz, rate)
+        (root / f"{name}.txt").write_text("Hi there.")
+    (root / "a.phn").write_text("".join(f"{2000 * n} {2000 * n + 2000} {p}\n" for n, p in enumerate(SAID.split())))
+    options = f"--data AudioFolderDataModule --data.root {root} --data.audio.sample_rate {rate}"
+    options += f" --data.audio.cache_dir {tmp_path / 'cache'} --data.features+ Linguistic --data.features+ LogF0"
+    return ["describe", *options.split(), "--data.split", '{"validation": 0, "test": 0}']
+
+
+def test_an_utterance_is_told_and_drawn(aligned, tmp_path, capsys):
+    picture = tmp_path / "a.png"
+    main([*aligned, "--utterance", "a.wav", "--picture", str(picture)])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:2] == ["a.wav: 1.00 s at 16,000 Hz, train", "Hi there."]
+    rows = [line.split() for line in lines[3:11]]
+    # HH from sample 2,000 (frame 25) to 3,999; there: DH EH1 R is one syllable.
+    assert rows[1] == "0.125 0.250 125 25 to 49 150 100% HH HH AY1 hi phrase 1".split()
+    assert rows[4][7:] == ["100%", "DH", "DH", "EH1", "R", "there"]
+    assert rows[7][-1] == "sil"
+    told = next(line for line in lines if line.startswith("0.625 EH: "))
+    for part in ("last phone DH", "next phone R", "phone in syllable 2", "syllable stressed 1", "word in phrase 2"):
+        assert part in told.split(": ", 1)[1].split("; ")
+    assert "phrases of utterance 1; " in told
+    assert told.endswith("frames since the phone's start 12; frames to the phone's end 12; frames of phone 25")
+    image = matplotlib.image.imread(picture)
+    assert min(image.shape[:2]) > 500
+    with pytest.raises(RequestError, match=r"a\.png exists: choose another --picture"):
+        main([*aligned, "--utterance", "a.wav", "--picture", str(picture)])
+
+
+def test_an_utterance_without_frames_says_the_reason(aligned, capsys):
+    main([*aligned, "--utterance", "b.wav"])
+    told = capsys.readouterr().out
+    assert "\nno linguistic frames: no phone times: set data.alignments to a folder" in told
+    main(aligned)
+    assert "no linguistic frames: no phone times" in " ".join(capsys.readouterr().out.split())
+
+
+def test_utterances_that_are_not_there_are_refused(aligned):
+    with pytest.raises(RequestError, match=r"folder has no utterance 'a'; it has a\.wav"):
+        main([*aligned, "--utterance", "a"])
+    with pytest.raises(RequestError, match="--picture is of one utterance: say which with --utterance"):
+        main([*aligned, "--picture", "x.png"])

@@ -13,7 +13,7 @@ import yaml
 from lightning_wavenet import tasks
 from lightning_wavenet.backbone import WaveNet
 from lightning_wavenet.cli.main import main
-from lightning_wavenet.features import MelSpectrogram
+from lightning_wavenet.features import Linguistic, LogF0, MelSpectrogram
 from lightning_wavenet.tasks import BaseTask
 
 ROOT = Path(__file__).parents[1]
@@ -94,7 +94,7 @@ def options(text: str) -> set[str]:
 def test_options_in_the_docs_exist(capsys, monkeypatch):
     """As parts of the help of `wavenet fit`, with each task and corpus."""
     monkeypatch.chdir(ROOT)
-    known = "".join(f"[{name}" for made in (WaveNet, MelSpectrogram) for name in inspect.signature(made).parameters)
+    known = "".join(f"[{name}" for made in (WaveNet, MelSpectrogram, Linguistic, LogF0) for name in inspect.signature(made).parameters)
     for help in (
         ["--help"],
         *(["--model.help", task] for task in ("UnconditionalWaveNet", "SpeakerWaveNet", "RecognitionWaveNet")),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from jsonargparse import ArgumentParser
 
 from lightning_wavenet.cli.parsing import PARSER, call, instantiate, parse, verb_parser
+from lightning_wavenet.errors import RequestError
 
 if TYPE_CHECKING:
     from datamodules import AudioDataModule
@@ -82,14 +83,25 @@ def prepare(data: "AudioDataModule") -> None:
     print(f"{about.corpus}: {about.total.clips:,} clips, {_hours(about.total)} at {about.sample_rate:,} Hz are ready")
 
 
-def describe(data: "AudioDataModule", json: Path | None = None, overwrite: bool = False) -> None:
+def describe(
+    data: "AudioDataModule",
+    json: Path | None = None,
+    utterance: str | None = None,
+    picture: Path | None = None,
+    overwrite: bool = False,
+) -> None:
     """Prints a corpus in numbers: clips, hours, speakers, levels, splits, and what was skipped and why.
 
     Args:
         data: The corpus.
         json: File for the same clip by clip, for programs: clips (id, seconds, split, speaker, text, phones) and
             skipped (id, reason).
-        overwrite: Replace that file if it exists.
+        utterance: Id of an utterance; prints its words, syllables, phones with times, F0 and features instead.
+        picture: File for a picture (PNG) of that utterance: the same below its spectrogram.
+        overwrite: Replace those files if they exist.
+
+    Raises:
+        RequestError: There is no such utterance.
     """
     from json import dumps
 
@@ -97,14 +109,26 @@ def describe(data: "AudioDataModule", json: Path | None = None, overwrite: bool 
     from rich.markup import escape
     from rich.table import Table
 
+    from lightning_wavenet.cli.utterance import draw, tell, view
     from lightning_wavenet.files.atomic import refuse_existing, write_text
 
+    if picture is not None and utterance is None:
+        raise RequestError("--picture is of one utterance: say which with --utterance")
     if json is not None:
         refuse_existing([json], overwrite, "--json")
+    if picture is not None:
+        refuse_existing([picture], overwrite, "--picture")
     data.prepare_data()
     data.setup()
+    if utterance is not None:
+        seen = view(data, utterance)
+        if picture is not None:
+            draw(seen, picture)
+        tell(seen)
     if json is not None:
         write_text(json, dumps(data.for_programs(), indent=2, ensure_ascii=False) + "\n")
+    if utterance is not None:
+        return
     about = data.describe()
     table = Table(title=f"{about.corpus} at {about.sample_rate:,} Hz", show_header=False)
     table.add_row("clips", _amount(about.total))

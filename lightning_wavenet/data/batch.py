@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -20,6 +21,8 @@ class Request:
         whole_clips: Whether clips must not be cut.
         phone_times: Whether phones are of no use without their times.
         waveform: Whether the audio is wanted; without it masks are over frames.
+        features: What frames consist of, one feature after another, as a vocabulary describes them: with what a model
+            has fitted, which counts in place of the corpus's own. Empty: all that the corpus has.
     """
 
     fields: frozenset[str] = frozenset()
@@ -29,6 +32,7 @@ class Request:
     whole_clips: bool = False
     phone_times: bool = False
     waveform: bool = True
+    features: tuple[Mapping[str, Any], ...] = ()
 
     def __post_init__(self) -> None:
         if min(self.history, self.left_frames) < 0 or self.hop < 1 or self.history % self.hop:

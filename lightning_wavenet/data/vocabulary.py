@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from lightning_wavenet.errors import RequestError
@@ -20,6 +20,10 @@ _OF_FIELD: dict[str, tuple[str, ...]] = {
 """The parts of a vocabulary that fields of a `Batch` are indices into, or are described by."""
 
 
+def _unfitted(feature: Mapping[str, Any]) -> dict[str, Any]:
+    return {part: value for part, value in feature.items() if part != "fitted"}
+
+
 @dataclass(frozen=True)
 class Vocabulary:
     """Names behind the indices of a `Batch`, and the rates of its axes. Travels in every checkpoint.
@@ -32,7 +36,8 @@ class Vocabulary:
         phones: Phone names in the order of `Batch.phones`.
         hop: Samples a conditioning frame, or None where the corpus gives no frames.
         frame_channels: F: channels of `Batch.frames`.
-        features: What frames consist of: class and options of each extractor.
+        features: What frames consist of: of each extractor class, options, name, channels, and what was fitted to the
+            corpus.
         others: Names behind fields that a corpus defines itself, by the field's name.
     """
 
@@ -56,12 +61,43 @@ class Vocabulary:
     def difference(self, other: Vocabulary, fields: Iterable[str]) -> str | None:
         """The first part in which two vocabularies differ, of those that some fields of a batch depend on."""
         parts = {part for name in fields for part in _OF_FIELD.get(name, (name,))}
-        ours, theirs = self.to_plain(), other.to_plain()
+        ours, theirs = self._comparable(self), self._comparable(other)
         for part in ("sample_rate", *sorted(parts)):
             mine, their = (plain[part] if part in plain else plain["others"].get(part) for plain in (ours, theirs))
             if mine != their:
                 return part
         return None
+
+    def _comparable(self, other: Vocabulary) -> dict[str, Any]:
+        """A vocabulary in plain values, of whose features those count that this one has, without what was fitted.
+
+        What was fitted need not be equal, for a corpus takes over the model's (`Request.features`).
+        """
+        plain = other.to_plain()
+        names = [feature.get("name") for feature in self.features]
+        features = {feature.get("name"): _unfitted(feature) for feature in other.features}
+        plain["features"] = [features.get(name) for name in names]
+        if names:
+            plain["frame_channels"] = sum(feature["channels"] for feature in plain["features"] if feature)
+        return plain
+
+    def with_features(self, names: Sequence[str]) -> Vocabulary:
+        """The vocabulary of a model whose frames consist of some of the features alone, in the order that is given.
+
+        Raises:
+            RequestError: The corpus does not have one of them.
+        """
+        known = {feature["name"]: feature for feature in self.features}
+        if missing := [name for name in names if name not in known]:
+            have = f"has {', '.join(known)}" if known else "has none"
+            raise RequestError(f"the model asks for the feature {missing[0]}: add it to data.features, which {have}")
+        chosen = tuple(known[name] for name in names)
+        return replace(self, features=chosen, frame_channels=sum(feature["channels"] for feature in chosen))
+
+    def with_fitted(self, other: Vocabulary) -> Vocabulary:
+        """With what another vocabulary's features of the same names have fitted."""
+        fitted = {feature.get("name"): feature for feature in other.features}
+        return replace(self, features=tuple(fitted.get(feature.get("name"), feature) for feature in self.features))
 
     def must_match(self, other: Vocabulary, fields: Iterable[str], origin: str) -> None:
         """Refuses a vocabulary that differs from this one, a model's, in what some fields of a batch depend on.
@@ -78,7 +114,9 @@ class Vocabulary:
         if part is None:
             return
         mine, theirs = (known.others.get(part, getattr(known, part, ())) for known in (self, other))
-        if not isinstance(mine, tuple) or part == "features":
+        if part == "features":
+            raise RequestError(self._different_features(other, origin))
+        if not isinstance(mine, tuple):
             raise RequestError(f"the model has {part} {mine}, but {origin} has {theirs}")
         only_mine, only_theirs = (
             ", ".join([name for name in one if name not in another][:10]) or "none"
@@ -88,6 +126,21 @@ class Vocabulary:
             f"the model and {origin} have different {part} ({len(mine)} and {len(theirs)}): only the model has "
             f"{only_mine}, only {origin} {only_theirs}"
         )
+
+    def _different_features(self, other: Vocabulary, origin: str) -> str:
+        theirs = {feature.get("name"): _unfitted(feature) for feature in other.features}
+        for feature in map(_unfitted, self.features):
+            name = feature.get("name")
+            if name not in theirs:
+                have = ", ".join(map(str, theirs)) or "none"
+                return (
+                    f"the model is conditioned on the feature {name}, and {origin} has {have}: add it to data.features"
+                )
+            if feature != theirs[name]:
+                mine, their = ({**one.pop("init_args", {}), **one} for one in (dict(feature), dict(theirs[name])))
+                part = next(part for part in mine if mine[part] != their.get(part))
+                return f"the model has the feature {name} with {part} {mine[part]}, but {origin} with {their.get(part)}"
+        return f"the model has no features, but {origin} has {', '.join(map(str, theirs))}"
 
     def speaker_index(self, name: str) -> int:
         """Index of a speaker.

@@ -85,6 +85,7 @@ class GenerativeModel(Model):
             history=-(-self.backbone.history // hop) * hop,
             hop=hop,
             left_frames=0 if upsampling is None else upsampling.context_frames,
+            features=() if upsampling is None else self.vocabulary.features,
         )
 
     def nats(self, batch: Batch) -> tuple[Tensor, Tensor]:

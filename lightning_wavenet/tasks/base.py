@@ -340,8 +340,9 @@ class BaseTask(pl.LightningModule, ABC):
             ours |= {name: value for name, value in self._training_options().items() if name in resumed}
             ours |= {name: None for name in resumed if name not in ours}
         # Task and names first, for widths follow from them.
+        vocabulary = Vocabulary.from_plain(saved["vocabulary"])
         if theirs["task"] == ours["task"]:
-            self._compare(Vocabulary.from_plain(saved["vocabulary"]), "the checkpoint")
+            self._compare(vocabulary, "the checkpoint")
         for option in ("task", *ours):
             if option.partition(".")[0] not in self.free_options and theirs.get(option) != ours[option]:
                 advice = "; say the same, or begin a new run from its weights (--weights)" if option in resumed else ""
@@ -349,6 +350,7 @@ class BaseTask(pl.LightningModule, ABC):
         weights = checkpoint["state_dict"]
         own = {name.removeprefix(PREFIX): one for name, one in weights.items() if name.startswith(PREFIX)}
         check_weights(self.model, own, origin)
+        self._take_fitted(vocabulary)
         names = {plain_name(name): name for name in self.state_dict()}
         checkpoint["state_dict"] = {names.get(name, name): one for name, one in weights.items()}
         if not self.trainer.training:
@@ -361,6 +363,13 @@ class BaseTask(pl.LightningModule, ABC):
         now = _machine() | {"processes": self.trainer.world_size}
         if moved := [f"{name} {then[name]}, now {now[name]}" for name in now if then[name] != now[name]]:
             rank_zero_only(print)(f"resumed, but not to the bit: {'; '.join(moved)}", flush=True)
+
+    def _take_fitted(self, vocabulary: Vocabulary) -> None:
+        """Has frames made with what was fitted when the model was trained, such as the pitch of its speakers."""
+        if "frames" in self.request.fields:
+            self.model.vocabulary = self.model.vocabulary.with_fitted(vocabulary)
+            corpus: Any = getattr(self.trainer, "datamodule", None)
+            corpus.connect(self.request)
 
     def on_train_start(self) -> None:
         """Restores the random state of this process, so that a resumed run draws what it would have drawn."""

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
+from lightning_wavenet.text.symbols import SILENCE as SILENCE
+
 
 class Phone(NamedTuple):
     """A phone and where it stands in the audio."""
@@ -28,9 +30,6 @@ TIMIT_61: tuple[str, ...] = tuple(
     """.split()
 )
 """What TIMIT's transcriptions have; `h#` and `pau` are silences, `bcl` and the like closures, `q` a glottal stop."""
-
-SILENCE = "sil"
-"""Silence in the sets of 48 and 39."""
 
 PhoneSet = Literal[61, 48, 39]
 
