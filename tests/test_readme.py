@@ -94,7 +94,11 @@ def options(text: str) -> set[str]:
 def test_options_in_the_docs_exist(capsys, monkeypatch):
     """As parts of the help of `wavenet fit`, with each task and corpus."""
     monkeypatch.chdir(ROOT)
-    known = "".join(f"[{name}" for made in (WaveNet, MelSpectrogram, Linguistic, LogF0) for name in inspect.signature(made).parameters)
+    known = "".join(
+        f"[{name}"
+        for made in (WaveNet, MelSpectrogram, Linguistic, LogF0)
+        for name in inspect.signature(made).parameters
+    )
     for help in (
         ["--help"],
         *(["--model.help", task] for task in ("UnconditionalWaveNet", "SpeakerWaveNet", "RecognitionWaveNet")),
