@@ -37,8 +37,7 @@ def test_training_and_generation(corpus, config, speakers, voice, rate, real_cor
     arguments += ["--trainer.max_steps=12", "--trainer.val_check_interval=6", "--trainer.accelerator=cpu"]
     # A small net on the experiment's corpus: what is tried is the corpus.
     arguments += ["--model.backbone.dilations=1..16", "--model.optimizer.lr=0.01"]
-    if "fsdd" in config:
-        arguments += ["--model.lr_scheduler.warmup_steps=0"]
+    arguments += ["--model.lr_scheduler.warmup_steps=0"]
     main(arguments)
     before, after = (float(part.split()[0]) for part in capsys.readouterr().out.rpartition("Hz): ")[2].split(", ")[:2])
     assert before == pytest.approx(8, abs=0.2)
