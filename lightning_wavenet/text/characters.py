@@ -10,23 +10,33 @@ import unicodedata
 
 from lightning_wavenet.errors import RequestError
 
-KEPT = "£€¥₹₩₽₺₪₫₱₦₴°×÷≤≥≈±√∞¢"
+KEPT = "£€¥₹₩₽₺₪₫₱₦₴°\u00d7÷≤≥≈±√∞¢"
 """What is not ASCII after `plain`."""
 
 _FOLDED = str.maketrans(
     {"æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "ø": "o", "Ø": "O", "ß": "ss", "ł": "l", "Ł": "L", "đ": "d"}
-    | {"Đ": "D", "ð": "d", "Ð": "D", "þ": "th", "Þ": "Th", "ı": "i", "ħ": "h", "Ħ": "H"}
+    | {"Đ": "D", "ð": "d", "Ð": "D", "þ": "th", "Þ": "Th", "\u0131": "i", "ħ": "h", "Ħ": "H"}
     # Curly, modifier and reversed quotes, primes, hyphens, dashes and the slash of fractions.
     | dict.fromkeys("\u2018\u2019\u201b\u02bc\u02b9`\u00b4\u2032", "'")
     | dict.fromkeys("\u201c\u201d\u201e\u00ab\u00bb\u2033", '"')
     | dict.fromkeys("\u2010\u2011\u2012\u2013", "-")
     | dict.fromkeys("\u2014\u2015", " -- ")
     | dict.fromkeys("\u2022\u00b7\u2023\u25cf\u25aa", " , ")
-    | {"\u2044": "/", "№": "No.", "≠": "!=", "©": " copyright ", "\ua789": ":", "⋅": " × ", "−": "-", "∼": "~", "℮": ""}
+    | {
+        "\u2044": "/",
+        "№": "No.",
+        "≠": "!=",
+        "©": " copyright ",
+        "\ua789": ":",
+        "⋅": " \u00d7 ",
+        "\u2212": "-",
+        "º": "°",
+        "\u223c": "~",
+        "\u212e": "",
+    }
     | dict.fromkeys("™®℠", " ")
 )
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+")
-_SIGNS = {"Ω": "ohm", "Ω": "ohm", "µ": "u", "μ": "u"}
 
 
 def plain(text: str) -> str:
@@ -39,10 +49,11 @@ def plain(text: str) -> str:
         RequestError: There are letters or digits of another script, whose sound is not known.
     """
     text = "".join(mark for mark in text if unicodedata.category(mark) != "Cf")
+    text = re.sub(r"(?<=\d)[\u00a0\u2009\u202f](?=\d{3}(?!\d))", "", text)
     text = _raised(text)
     text = re.sub(r"(?<=\d)(?=[¼-¾⅐-⅞])", " ", text).translate(_FOLDED)
     # The sign of micro and of ohm, at a unit.
-    text = re.sub(r"(?<=\d)(\s?)[µμ](?=[A-Za-z])", r"\1u", text)
+    text = re.sub(r"(?<=\d)(\s?)[\u00b5μ](?=[A-Za-z])", r"\1u", text)
     text = re.sub(r"(?<=\d)(\s?[kM]?)[ΩΩ]", r"\1ohm", text)
     text = unicodedata.normalize("NFKD", text).translate(_FOLDED)
     text = "".join(mark for mark in text if not unicodedata.combining(mark))
@@ -52,7 +63,7 @@ def plain(text: str) -> str:
 
 def _raised(text: str) -> str:
     """Raised numbers as `^2`; the mark of a footnote, after a word or a sentence, is left out."""
-    text = re.sub(r"(?<=[A-Za-z]{3})[⁰¹²³⁴-⁹]+|(?<=[.,;:!?\"'”’])[⁰¹²³⁴-⁹]+", "", text)
+    text = re.sub(r"(?<=[A-Za-z]{3})[⁰¹²³⁴-⁹]+|(?<=[.,;:!?\"'”\u2019])[⁰¹²³⁴-⁹]+", "", text)
     return re.sub("[⁰¹²³⁴-⁹⁻⁺]+", lambda match: "^" + match[0].translate(_SUPERSCRIPTS), text)
 
 

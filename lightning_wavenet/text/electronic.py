@@ -19,7 +19,7 @@ _FILES = (
     "pdf|txt|exe|docx?|xlsx?|pptx?|csv|tsv|json|xml|html?|jpe?g|png|gif|svg|zip|gz|tar|mp3|mp4|wav|flac|avi|mov|py|js"
     "|cpp|java|md|sh|ya?ml|dll|iso|log"
 )
-_READ_AS_WORDS = {"com", "org", "net", "gov", "info", "biz", "mil", "gmail", "html", "wiki", "yahoo"} - {"html"}
+_READ_AS_WORDS = {"com", "org", "net", "gov", "info", "biz", "mil", "gmail", "wiki", "yahoo"}
 _UNLIKELY = {"exe", "doc", "pdf", "csv", "http", "https", "www", "edu", "jp", "uk", "de", "us", "id", "io", "eu", "ie"}
 
 
@@ -57,7 +57,7 @@ def _telephone(match: Match[str]) -> str:
 def _letters_or_digits(part: str) -> str:
     if part.isdigit():
         return digits(part)
-    return part.lower() if Lexicon.cmudict().reads_as_word(part) and len(part) > 3 else letters(part)
+    return part.lower() if Lexicon.cmudict().reads_as_word(part) and len(part) > 1 else letters(part)
 
 
 def _dotted(match: Match[str]) -> str:
@@ -71,12 +71,12 @@ def _version(match: Match[str]) -> str:
 
 RULES = compiled(
     # Addresses, files, tags.
-    (r"\b(?:https?|ftp)://[^\s<>\"]+|\bwww\.[^\s<>\"]+", _address),
-    (r"(?<![\w.])[\w.+%-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+", _address),
+    (r"\b(?:https?|ftp|file|ssh|git|s3)://[^\s<>\"]+|\bwww\.[^\s<>\"]+", _address),
+    (r"(?<![\w.])[\w.+%&-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+(?:/[^\s<>\"]*)?", _address),
     (rf"(?<![\w.@/])(?:[A-Za-z0-9-]+\.)+(?:{_DOMAINS})(?![\w-]|\.\w)(?:[/?][^\s<>\"]*)?", _address),
     (rf"(?<![\w.@/])[\w-]+(?:\.\w+)?\.(?:{_FILES})\b", _address),
     (rf"(?<!\S)\.({_DOMAINS}|{_FILES})\b", lambda match: f"dot {_run(match[1])}"),
-    (r"(?<![\w@])@(\w+)", lambda match: f" at {_named(match[1])} "),
+    (r"(?<![\w@])@([A-Za-z_]\w*)", lambda match: f" at {_named(match[1])} "),
     (r"(?<![\w#&])#([A-Za-z]\w+)", _tag),
     # Telephones.
     (r"\b[Tt]el\.?:?(?=\s*[+(\d])", "telephone "),
@@ -94,5 +94,8 @@ RULES = compiled(
     (r"(?<![\w-])\d{3}-\d{2}-\d{4}(?![\w-])|(?<![\w-])\d{4}(?:[ -]\d{4}){3}(?![\w-])", _telephone),
     (r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?![\w.]*\d)", _dotted),
     (r"\bISBN(?:-1[03])?:?\s*([\d -]{8,}[\dX])\b", lambda match: f"ISBN {characters(match[1])}"),
-    (r"(?<![\w.])(?:(?P<v>v)\.?\s?(?=\d+\.\d)|v?)(?P<numbers>(?<=v)\d+\.\d+|\d+\.\d+\.\d+)(?![\w.]*\d)", _version),
+    (
+        r"(?<![\w.])(?:(?P<v>v)\.?\s?(?=\d+\.\d)|v?)(?P<numbers>(?<=v)\d+\.\d+|(?!\d{1,2}\.\d{1,2}\.[12]\d{3}\b)\d+\.\d+\.\d+)(?![\w.]*\d)",
+        _version,
+    ),
 )

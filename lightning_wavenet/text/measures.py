@@ -13,6 +13,7 @@ from lightning_wavenet.text.numbers import (
     characters,
     counted,
     digits,
+    house,
     letters,
     mixed,
     ordinal,
@@ -38,12 +39,10 @@ _UNITS = {
     **{"bit": "bit", "kB": "kilobyte", "KB": "kilobyte", "MB": "megabyte", "GB": "gigabyte", "TB": "terabyte"},
     **{"PB": "petabyte", "kbps": "kilobit per second", "Mbps": "megabit per second", "Gbps": "gigabit per second"},
     **{"mph": "mile per hour", "mpg": "mile per gallon", "kph": "kilometer per hour", "kmh": "kilometer per hour"},
-    **{"fps": "frame per second", "acre": "acre", "ha": "hectare", "t": "ton", "px": "pixel"},
+    **{"fps": "frame per second", "cc": "cubic centimeter", "acre": "acre", "ha": "hectare", "t": "ton", "px": "pixel"},
     **{"°C": "degree celsius", "°F": "degree fahrenheit", "°": "degree", "° C": "degree celsius"},
     "° F": "degree fahrenheit",
 }
-# Several of them have no ending, or are letters.
-_SAME = {"hertz", "r p m", "p p m", "p s i", "kelvin"} - {"kelvin"}
 _LETTERED = {"rpm": "r p m", "ppm": "p p m", "psi": "p s i", "bpm": "b p m", "dpi": "d p i"}
 # A letter, or what is a word too, is a unit only as in "5m", "5 m/s" and before a stop.
 _ALONE = any_of(name for name in _UNITS if name not in ("A", "N", "K", "t", "J", "us", "s", "h"))
@@ -55,7 +54,9 @@ _IDIOMS = r"24/7|50/50|9/11|20/20|80/20|60/40|70/30|90/10|7/11"
 _POWERS = {"2": "squared", "3": "cubed"}
 _ARTICLE = r"(?P<article>\b(?:[Aa]n?|[Tt]his|[Tt]hat|[Hh]is|[Hh]er|[Mm]y|[Oo]ne|[Ee]very|[Ee]ach) )?"
 _NOUN = r"(?=[ -](?!(?:a|an|and|as|at|by|for|from|in|is|it|of|on|or|per|than|that|the|to|was|were|with|when|will|long|"
-_NOUN += r"would|but|if|wide|high|tall|deep|away|off|north|south|east|west|more|less|into|over|ago|per|each)\b)[a-z]{3,})"
+_NOUN += (
+    r"would|but|if|wide|high|tall|deep|away|off|north|south|east|west|more|less|into|over|ago|per|each)\b)[a-z]{3,})"
+)
 
 
 def _powered(noun: str, power: str | None) -> str:
@@ -84,7 +85,8 @@ def _measure(match: Match[str]) -> str:
     one = number in ("1", "1/2", "1/4", "3/4", "1/3", "2/3") or (
         match["before"] is not None and (match["article"] or match["unit"] == "°")
     )
-    return f"{match['article'] or ''}{match['minus'] and 'minus ' or ''}{mixed(number)} {noun if one else _several(noun)}"
+    minus = "minus " if match["minus"] else ""
+    return f"{match['article'] or ''}{minus}{mixed(number)} {noun if one else _several(noun)}"
 
 
 def _library_measure(match: Match[str]) -> str:
@@ -101,6 +103,10 @@ def _feet(match: Match[str]) -> str:
     return f"{cardinal(feet)} {counted(feet, 'foot')} {cardinal(inches)} {counted(inches, 'inch')}"
 
 
+def _inches(match: Match[str]) -> str:
+    return f"{cardinal(match['number'])} {counted(match['number'], 'inch')}"
+
+
 def _serial(match: Match[str]) -> str:
     """Letters and digits mixed more than once are read one by one."""
     return f" {characters(match[0])} "
@@ -112,8 +118,31 @@ def _hyphened(match: Match[str]) -> str:
     return f"{name if word or len(name) > 4 else letters(name)} {cardinal(match[2])} "
 
 
+def _range(match: Match[str]) -> str:
+    """From the one to the other, where that is more, or is short for more: 1840-50."""
+    first, last = match[1], match[4]
+    start, end = (
+        (float(number.replace(",", "").rstrip(".")) for number in (first, last)) if _counts(first, last) else (0, 1)
+    )
+    shortened = len(first) > len(last) and len(last) > 1
+    between = " to " if end > start or shortened or len(first) == len(last) > 2 else " "
+    return f"{first}{' percent' if match[2] == '%' else ''}{between}"
+
+
+def _counts(*numbers: str) -> bool:
+    return all(re.fullmatch(rf"{NUMBER}[.,]?", number) for number in numbers)
+
+
 def _fraction(match: Match[str]) -> str:
-    return f" {mixed(match[0])} " if int(match["bottom"]) > 1 else match[0]
+    return f" {mixed(re.sub('[a-zA-Z]', '', match[0]))} " if int(match["bottom"]) > 1 else match[0]
+
+
+def _ordinal(match: Match[str]) -> str:
+    """A number with its own ending; with another it is no ordinal."""
+    number, ending, several = match[1].replace(",", ""), match[2].lower(), match[3]
+    nth = ordinal(number)
+    fits = nth.endswith({"st": "first", "nd": "second", "rd": "third", "th": "th"}[ending])
+    return nth + several if fits else f"{cardinal(number)} {letters(ending + several)}"
 
 
 def _to_the_power(match: Match[str]) -> str:
@@ -132,12 +161,12 @@ def _rest(match: Match[str]) -> str:
 
 
 RANGES = compiled(
-    (r"(?<=[\w)])\s*−\s*(?=[\w(])", " minus "),
-    (rf"(?<![\w.,-])({NUMBER}) - (?={NUMBER} ?=)", r"\1 minus "),
+    (r"(?<=[\w)])\s*\u2212\s*(?=[\w(])", " minus "),
+    (rf"(?<![\w.,-])({NUMBER}) ?- ?(?={NUMBER} ?=)", r"\1 minus "),
     (r"\b([a-z]) - (?=[a-z]\b|\d)", r"\1 minus "),
     (
-        r"(?<![\d/.:-])(?<![A-Za-z]-)(\d[\d,.]*(?<=\d))(%| ?°[CF]?)?\s?-\s?(?=\d[\d,.]*(?:[^\d:/-]|$))",
-        lambda match: f"{match[1]}{' percent' if match[2] == '%' else ''} to ",
+        r"(?<![\d/.:-])(?<![A-Za-z]-)(\d[\d,.]*(?<=\d))(%| ?°[CF]?)?\s?-\s?(?P<last>(?=(\d[\d,.]*)(?:[^\d:/-]|$)))",
+        _range,
     ),
     (r"(?<=\d)('?s)\s?-\s?(?=\d{2,4}s)", r"\1 to "),
     (r"(?<=[a-z]) ?- ?(?=\d{1,2}:\d\d)", " to "),
@@ -147,12 +176,19 @@ RANGES = compiled(
 RULES = compiled(
     (_FEET, _feet),
     (
+        rf"(?<![\w.,/:-])({NUMBER})[ -](hundred|thousand|million|billion|trillion) ({_ALONE})(?![\w/^'.])",
+        lambda match: f"{cardinal(match[1])} {match[2]} {_several(_UNITS[match[3]])}",
+    ),
+    (
         rf"{_ARTICLE}(?<![\w.,/:-])(?P<minus>-)?(?P<number>{MIXED})[\s-]?{_RATE}(?![\w/^'])(?P<before>{_NOUN})?"
         rf"(?:(?<=[a-z]){STOP}|(?<=[a-z])\.(?=\W*$))?",
         _measure,
     ),
-    (rf"(?<![\w.,/:-])(?P<number>{NUMBER})\s?in(?=\W*$|[.,;)])", lambda match: _inches(match)),
-    (rf"(?<![\w.,/:-])({NUMBER})\s?({any_of(_LETTERED)})\b", lambda match: f"{cardinal(match[1])} {_LETTERED[match[2]]}"),
+    (rf"(?<![\w.,/:-])(?P<number>{NUMBER})\s?in(?=\W*$|[.,;)])", _inches),
+    (
+        rf"(?<![\w.,/:-])({NUMBER})\s?({any_of(_LETTERED)})\b",
+        lambda match: f"{cardinal(match[1])} {_LETTERED[match[2]]}",
+    ),
     (r"\s?%", " percent "),
     (
         rf"(?<![\w.,/:-])(?P<number>{NUMBER})\s?(?P<symbol>[A-Za-z]{{2,5}}(?:/[a-z]{{1,3}})?)(?![\w'-])",
@@ -160,9 +196,17 @@ RULES = compiled(
     ),
     # Fractions, ratios, ordinals.
     (rf"(?<![\w/.])(?:{_IDIOMS})(?![\w/])", lambda match: " ".join(map(cardinal, match[0].split("/")))),
-    (r"(?<![\w/.])(?:\d+[ -](?=\d+/))?\d{1,3}/(?P<bottom>\d{1,3})(?![\w/])", lambda match: _fraction(match)),
+    (r"(?<![\w/.])(?:\d+[ -](?=\d+/))?\d{1,3}/(?P<bottom>\d{1,3})(?:(?:st|nd|rd|th|TH)\b)?(?![\w/])", _fraction),
+    (r"(?<![\w/.])\d+(?:/\d+){2,}(?![\w/])", lambda match: match[0].replace("/", " ")),
     (r"(?<![\w:.])(\d+):(\d+)(?![\w:])", lambda match: f"{cardinal(match[1])} to {cardinal(match[2])}"),
-    (r"\b(\d[\d,]*)(?:st|nd|rd|th|ST|ND|RD|TH)(s?)\b", lambda match: ordinal(match[1].replace(",", "")) + match[2]),
+    (r"\b(\d[\d,]*)((?i:st|nd|rd|th))(s?)\b", _ordinal),
+    (r"\b([1-9]\d{2,3}0) s\b", lambda match: plural(match[1])),
+    (r"\b(\d{3})\(([a-z])\)", lambda match: f"{house(match[1])} {letters(match[2])}"),
+    (
+        r"(?i)\b(ending in|ends in|last four digits|pin|code|otp|number is) (\d{4,})(?![\w,.-]*\d)",
+        lambda match: f"{match[1]} {digits(match[2])}",
+    ),
+    (r"\b([a-z]{1,4})(\d{3,})\b", lambda match: f"{letters(match[1])} {digits(match[2])}"),
     (r"'?\b(\d+)'?s\b", lambda match: plural(match[1])),
     (r"\.(\d\d)(?=[\s-]caliber)", lambda match: cardinal(match[1])),
     # Serial numbers.
@@ -175,7 +219,7 @@ RULES = compiled(
     (r"\b([b-df-hj-np-tv-z]{2,3})(?=\^)", lambda match: letters(match[1])),
     (r"\^\{?([+-]?(?:\d+|[a-z]))\}?", _to_the_power),
     (r"=\s*-\s*(?=[a-z(])", "equals minus "),
-    (r"(?<=[\w)])\s[*×]\s(?=[\w(])|×|(?<=\d)\*(?=\d)", " times "),
+    (r"(?<=[\w)])\s[*\u00d7]\s(?=[\w(])|\u00d7|(?<=\d)\*(?=\d)", " times "),
     (r"\s*÷\s*", " divided by "),
     (r"±\s*|\+/-\s*", " plus or minus "),
     (r"<=|≤", " is less than or equal to "),
@@ -197,11 +241,7 @@ RULES = compiled(
     (r"(?<![\w-])-(?=\.?\d)", "minus "),
     (NUMBER, lambda match: f" {year_or_cardinal(match[0])} "),
     (r"&", " and "),
-    (r"(?<=\w)@(?=\w)|\s@\s", " at "),
+    (r"@", " at "),
     (r"\+", " plus "),
     (r"=", " equals "),
 )
-
-
-def _inches(match: Match[str]) -> str:
-    return f"{cardinal(match['number'])} {counted(match['number'], 'inch')}"

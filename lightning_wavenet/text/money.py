@@ -27,6 +27,11 @@ _SIGNS: dict[str, _Names] = {
     "₦": ("naira", "naira", "kobo", "kobo"),
     "₴": ("hryvnia", "hryvnias", "kopiyka", "kopiykas"),
 }
+_EVERY = {
+    **{"s": "second", "min": "minute", "h": "hour", "hr": "hour", "d": "day", "day": "day", "wk": "week"},
+    **{"week": "week", "mo": "month", "month": "month", "yr": "year", "year": "year", "lb": "pound", "kg": "kilogram"},
+    **{"gal": "gallon", "oz": "ounce", "mi": "mile", "km": "kilometer"},
+}
 _PREFIXES = {
     **{"US": "u s", "CA": "canadian", "C": "canadian", "AU": "australian", "A": "australian", "NZ": "new zealand"},
     **{"HK": "hong kong", "S": "singapore", "NT": "new taiwan", "MX": "mexican"},
@@ -59,7 +64,9 @@ _SCALE = (
 _SIGN = rf"(?:(?<!\w)(?P<prefix>{any_of(_PREFIXES)}))?(?P<sign>[{''.join(_SIGNS)}])"
 _AMOUNT = rf"(?P<amount>{NUMBER})(?:\s?(?:-|to)\s?(?:[{''.join(_SIGNS)}])?(?P<last>{NUMBER}))?"
 _NOUN_FOLLOWS = r"(?P<noun>(?<=\w)[\s-](?=(?!(?:a|an|and|as|at|by|for|from|in|is|it|of|on|or|per|than|that|the|to|was|"
-_NOUN_FOLLOWS += r"were|with|when|will|would|but|if|each|every|more|less|worth|has|had|have|into|over|off)\b)[a-z]{3,}))?"
+_NOUN_FOLLOWS += (
+    r"were|with|when|will|would|but|if|each|every|more|less|worth|has|had|have|into|over|off)\b)[a-z]{3,}))?"
+)
 _ARTICLE = r"(?P<article>\b(?:[Aa]n?|[Tt]he|[Tt]his|[Tt]hat|[Hh]is|[Hh]er|[Mm]y) )?"
 
 
@@ -76,6 +83,10 @@ def _sum(amount: str, scaled: str, kind: str, names: _Names, one: bool) -> str:
     if scaled:
         return f"{cardinal(amount)} {scaled} {before}{unit if one else units}"
     whole, _, cents = amount.partition(".")
+    if cents.rstrip("0") and len(cents.rstrip("0")) < 3:
+        cents = cents.rstrip("0").ljust(2, "0")
+    elif cents and not cents.rstrip("0"):
+        cents = "00"
     if len(cents) != 2:
         return f"{cardinal(amount)} {before}{unit if one or amount == '1' else units}"
     said = [(whole.replace(",", ""), before + unit, before + units), (cents.lstrip("0"), part, parts)]
@@ -110,6 +121,12 @@ RULES = compiled(
     (rf"(?P<minus>(?<![\w.])-)?{_AMOUNT}{_SCALE}?\s?(?P<sign>[{''.join(_SIGNS)}])(?!\d)", _money),
     (rf"(?P<minus>(?<![\w.])-)?{_AMOUNT}{_SCALE}?\s?(?P<code>{any_of(_CODES)})\b", _money),
     (rf"\b(?P<code>{any_of(_CODES)})\s?(?P<minus>-)?{_AMOUNT}{_SCALE}?", _money),
+    # What is paid every month, and a sign without a sum.
+    (
+        rf"(?<=[a-z] )/\s?({any_of(_EVERY)})\b\.?",
+        lambda match: f"per {_EVERY[match[1]]}",
+    ),
+    (rf"([{''.join(_SIGNS)}])", lambda match: f" {_SIGNS[match[1]][0]} "),
     (rf"({NUMBER})\s?¢", lambda match: f"{cardinal(match[1])} {counted(match[1], 'cent')}"),
     # A number with a scale, of anything.
     (

@@ -18,7 +18,14 @@ _TITLES = {
 }
 _ABBREVIATIONS = {
     **{"Co": "company", "Cos": "companies", "Ltd": "limited", "Inc": "incorporated", "Corp": "corporation"},
-    **{"Jr": "junior", "Sr": "senior", "Esq": "esquire", "Bros": "brothers", "Dept": "department", "dept": "department"},
+    **{
+        "Jr": "junior",
+        "Sr": "senior",
+        "Esq": "esquire",
+        "Bros": "brothers",
+        "Dept": "department",
+        "dept": "department",
+    },
     **{"Supt": "superintendent", "Ave": "avenue", "Blvd": "boulevard", "Rd": "road", "Hwy": "highway"},
     **{"Jan": "january", "Feb": "february", "Aug": "august", "Apt": "apartment", "Bldg": "building"},
     **{"Sept": "september", "Oct": "october", "Nov": "november", "Dec": "december", "Univ": "university"},
@@ -29,11 +36,20 @@ _BEFORE_NUMBERS = {
     **{"No": "number", "Nos": "numbers", "Fig": "figure", "Vol": "volume", "Ch": "chapter", "Chap": "chapter"},
     **{"no": "number", "nos": "numbers", "vol": "volume", "ch": "chapter", "fig": "figure", "sec": "section"},
     **{"Sec": "section", "Art": "article", "p": "page", "pp": "pages", "ca": "circa", "Apt": "apartment"},
-    **{"apt": "apartment", "Hwy": "highway", "Rte": "route", "Rt": "route", "Ste": "suite", "Rm": "room", "Eq": "equation"},
+    **{
+        "apt": "apartment",
+        "Hwy": "highway",
+        "Rte": "route",
+        "Rt": "route",
+        "Ste": "suite",
+        "Rm": "room",
+        "Eq": "equation",
+    },
 }
 _STREETS = {
     **{"St": "street", "Ave": "avenue", "Blvd": "boulevard", "Rd": "road", "Dr": "drive", "Ln": "lane", "Ct": "court"},
     **{"Pl": "place", "Sq": "square", "Pkwy": "parkway", "Hwy": "highway", "Ter": "terrace", "Cir": "circle"},
+    **{"Expy": "expressway", "Fwy": "freeway", "Tpke": "turnpike", "Sts": "streets", "Aves": "avenues"},
 }
 _DIRECTIONS = {
     **{"N": "north", "S": "south", "E": "east", "W": "west", "NE": "northeast", "NW": "northwest", "SE": "southeast"},
@@ -121,12 +137,18 @@ ABBREVIATIONS = compiled(
     (r"(?<!\w)w/(?=\s|[a-z])", "with "),
     (r"(?<!\w)c/o(?!\w)", "care of"),
     (r"\bet al\.", "et al"),
-    (r"\b(?:b\.?s\.?c\.?|PhD)(s?)\b", lambda match: f"p h d{match[1]}" if match[0][0] == "P" else match[0]),
+    (r"\bPhD(s?)\b", r"p h d\1"),
     # Postal addresses: streets, then the number of the house before one, then states and codes.
     (
         rf"((?:\b[A-Z][a-z']+|\d(?:st|nd|rd|th)) )({any_of(_STREETS)})\b\.?"
         rf"(?=\W*$|\s*[,;)]|\s+(?:[NSEW]{{1,2}}\b|[a-z]|Apt\b|Suite\b|#))",
         lambda match: match[1] + _STREETS[match[2]],
+    ),
+    # A house's number before it tells a street from a saint.
+    (
+        rf"(\b\d{{1,5}} (?:{any_of(_DIRECTIONS)})?\.? ?(?:[A-Z][a-z']+ |\d+(?:st|nd|rd|th) ){{1,3}})"
+        rf"({any_of(_STREETS)}|{'|'.join(map(str.lower, _STREETS))})\b(?:\.(?=\s+[a-z]))?",
+        lambda match: match[1] + _STREETS[match[2].capitalize()],
     ),
     (
         rf"\b((?:street|avenue|boulevard|road|drive|lane|court|place) )({any_of(_DIRECTIONS)})\b\.?",
@@ -136,7 +158,7 @@ ABBREVIATIONS = compiled(
     (
         r"(?<![\w.,$£€/-])(\d{1,5}) (?=(?:(?:north|south|east|west)(?:east|west)? )?"
         r"(?:[A-Z][a-z']+ |\d+(?:st|nd|rd|th) ){1,3}(?i:street|avenue|boulevard|road|drive|lane|court|place|parkway|"
-        r"square|terrace|circle|highway|way)\b)",
+        r"square|terrace|circle|highway|expressway|freeway|turnpike|way)\b)",
         _address,
     ),
     (r",\s(?P<code>[A-Z]{2})(?P<name>)(?:\s+(?P<zip>\d{5}(?:-\d{4})?))?(?=\W*$|[,.;])", _place),

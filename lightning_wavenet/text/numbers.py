@@ -39,7 +39,7 @@ def cardinal(number: str) -> str:
     whole = plain.partition(".")[0]
     if len(whole) == 2 and whole[0] == "0":
         return f"oh {digits(plain[1:])}"
-    if len(whole) > 15 or (len(whole) > 1 and whole[0] == "0"):
+    if len(whole) > (36 if "," in number else 15) or (len(whole) > 1 and whole[0] == "0"):
         return digits(plain)
     if re.fullmatch(r"1,?[1-9]00", number):
         return f"{cardinal(plain[:2])} hundred"
@@ -94,7 +94,7 @@ def mixed(number: str) -> str:
     whole, top, bottom = re.findall(r"(?:(\d+) )?(\d+)/(\d+)|$", number)[0]
     if not top:
         return cardinal(number)
-    if int(bottom) < 2 or (whole and int(top) >= int(bottom)):
+    if int(bottom) < 2:
         return " ".join(cardinal(part) for part in (whole, top, bottom) if part)
     if not whole:
         return fraction(top, bottom)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from re import Match
 
-from lightning_wavenet.text.numbers import cardinal, letters, ordinal, year
+from lightning_wavenet.text.numbers import cardinal, counted, house, letters, ordinal, year
 from lightning_wavenet.text.rules import STOP, any_of, compiled
 
 _NAMES = (
@@ -36,12 +35,16 @@ def _month(name: str) -> str:
     return _MONTHS[name.lower()]
 
 
+def _either(match: Match[str]) -> str:
+    return _month(match[1] or match[2])
+
+
 def _month_and_day(match: Match[str]) -> str:
     month, day, last = _month(match["month"]), match["day"], match["last"]
     if not 1 <= int(day) <= 31:
         return match[0]
     until = f" to {ordinal(last)}" if last else ""
-    return f"{month} {ordinal(day)}{until}"
+    return f"{month} {ordinal(day)}{until}" + " " * match[0].endswith("-")
 
 
 def _day_and_month(match: Match[str]) -> str:
@@ -76,12 +79,20 @@ def _time(match: Match[str]) -> str:
         said = f"{hour_said} {cardinal(minute)}"
     elif half:
         said = hour_said
-    elif int(hour) > 12:
+    elif int(hour) > 12 and zone:
         said = f"{hour_said} hundred"
     else:
         said = f"{hour_said} o'clock"
     said += f" {letters(half)} m" if half else ""
     return f"{said}{' ' + letters(zone) if zone else ''}"
+
+
+def _duration(match: Match[str]) -> str:
+    hours, minutes, seconds = (
+        f"{cardinal(number)} {counted(number, noun)}"
+        for number, noun in zip(map(str, map(int, match.groups())), ("hour", "minute", "second"), strict=True)
+    )
+    return f"{hours} {minutes} and {seconds} "
 
 
 def _decade(match: Match[str]) -> str:
@@ -104,11 +115,21 @@ RULES = compiled(
         r"(?:\s?-\s?(?P<last>\d{1,2})(?:st|nd|rd|th)?)?(?![\w%]|[:/]\d|[.,]\d|\s?(?i:[ap]\.?m\b))(?:-(?=\d{4}))?",
         _month_and_day,
     ),
-    (rf"\b({_cased(_MONTHS)})\.(?=\s*[\d,;)-])|(?<=\bof )({_cased(_MONTHS)})\b\.?", lambda match: _month(match[1] or match[2])),
+    (rf"\b({_cased(_MONTHS)})\.(?=\s*[\d,;)-])|(?<=\bof )({_cased(_MONTHS)})\b\.?", _either),
     (rf"\b({_DAY})\.-({_DAY})\b\.?", lambda match: f"{_DAYS[match[1].lower()]} to {_DAYS[match[2].lower()]}"),
     (rf"\b({_DAY})-({_DAY})\b\.?", lambda match: f"{_DAYS[match[1].lower()]} to {_DAYS[match[2].lower()]}"),
     (rf"\b({_DAY})\.(?=,|\s+(?:[\d]|{_MONTH}))", lambda match: _DAYS[match[1].lower()]),
+    # A month in small letters before or after figures with a year.
+    (
+        r"(?<![\w.,:/$-])(?P<the>)(?P<day>\d{1,2}) (?P<month>may|mar|march|dec|sep|jun)\.? (?P<year>[12]\d{3})\b",
+        _day_and_month,
+    ),
+    (
+        r"\b(?P<month>may|mar|march|dec|sep|jun)\.? (?P<day>\d{1,2})(?:st|nd|rd|th)?(?P<last>)(?=,? [12]\d{3}\b)",
+        _month_and_day,
+    ),
     # Eras and years.
+    (r"(?<![\w.,])(\d{3,4})(?=\s?(?:A\.?D|B\.?C)\b)", lambda match: house(match[1])),
     (
         r"(?<=\d)\s?(A\.?D|B\.?C\.?E|B\.?C|C\.?E)(?![\w'])\.?|\b(A\.?D|C\.?E)\.?(?=\s?\d)",
         lambda match: f" {letters(match[1] or match[2])} ",
@@ -119,6 +140,7 @@ RULES = compiled(
     ),
     (r"\b([Cc]lass of |[Ss]ummer of |[Ww]inter of )'(\d\d)\b", _decade),
     # Times of day.
+    (r"(?<![\w:.])(\d{1,2}):([0-5]\d):([0-5]\d)(?![\w:])", _duration),
     (rf"(?<![\w:.,])(\d{{1,2}}(?:[:.]\d\d)?)\s?-\s?(?=\d{{1,2}}(?:[:.]\d\d)?\s?{_HALF})", r"\1 to "),
     (r"(?<=\d:\d\d)\s?-\s?(?=\d{1,2}:\d\d)", " to "),
     (

@@ -16,7 +16,9 @@ from lightning_wavenet.text.characters import plain
 from lightning_wavenet.text.pronunciation import Lexicon
 from lightning_wavenet.text.rules import apply, compiled
 
-_ELISIONS = ("'tis", "'twas", "'twere", "'twill", "'twould", "'em", "'til", "'cause", "'round", "'bout", "'neath", "'n'")
+_ELISIONS = (
+    *("'tis", "'twas", "'twere", "'twill", "'twould", "'em", "'til", "'cause", "'round", "'bout", "'neath", "'n'"),
+)
 _ENDINGS_CUT = ("o'", "th'", "an'", "ol'", "'n'", "mo'")
 _PAUSES = re.compile(r"[.,;:?!()\[\]{}]|--+|(?<!\S)-(?!\S)")
 _BY_HAND = re.compile(r"\{([^{}]*)\}")
@@ -28,7 +30,9 @@ _MARKUP = compiled(
     (r"(?<!\w)(_{1,3}|\*{1,3}|~~)(?=\S)(.+?)(?<=\S)\1(?!\w)", r"\2"),
     (r"(?m)^\s*#{1,6}\s+|^\s*[*+]\s+|^\s*>\s+", " "),
 )
-_GROUPED = compiled((r"(?<![\w.,])(\d{1,3})((?: \d{3}){2,})(?![\w,.]*\d)", lambda match: re.sub(r"\s", "", match[0])))
+_GROUPED = compiled(
+    (r"(?<![\w.,])\d{1,3}(?: \d{3})* 000(?![\w,.]*\d)", lambda match: match[0].replace(" ", "")),
+)
 _QUOTES = compiled(
     # Single quotes around words, which are no apostrophes.
     (rf"(?<![\w'])(?!(?i:{'|'.join(_ELISIONS)})(?!\w))'(?=[A-Za-z])((?:[^']|(?<=\w)'(?=\w))*)'(?!\w)", r" \1 "),
@@ -49,21 +53,21 @@ def phrases(text: str) -> list[list[str]]:
     by_hand: dict[str, str] = {}
     places = map(chr, _PLACES)
 
-    def placed(match: re.Match[str]) -> str:
-        symbols = match[1].split()
+    def placed(phones: str) -> str:
+        symbols = phones.split()
         if not symbols:
             return " "
         place = next(places)
         by_hand[place] = f"{{{' '.join(symbols)}}}"
         return f" {place} "
 
-    pieces = re.split(f"([{chr(_PLACES[0])}-{chr(_PLACES[-1])}])", _BY_HAND.sub(placed, text))
-    text = "".join(piece if piece in by_hand else plain(piece) for piece in pieces)
-    said = _spoken(text)
+    # What stands in a place's character already is refused by `plain`, as the pieces between braces go there.
+    pieces = _BY_HAND.split(text)
+    said = _spoken("".join(placed(piece) if at % 2 else plain(piece) for at, piece in enumerate(pieces)))
     parts = ([by_hand.get(word, word) for word in _words_of(part)] for part in _PAUSES.split(said.lower()))
     found = [part for part in parts if part]
     if not found:
-        raise RequestError(f"no word to say in the text {_shortened(text)!r}: give it English words, or phones in braces")
+        raise RequestError(f"no word to say in the text {_shortened(text)!r}: write English words, or phones in braces")
     return found
 
 
