@@ -45,6 +45,7 @@ from lightning_wavenet.errors import CorpusError, RequestError
 from lightning_wavenet.features import Extractor
 from lightning_wavenet.files.atomic import need_distinct
 from lightning_wavenet.files.audio import clip_stem
+from lightning_wavenet.text.pronunciation import read_lexicon
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +70,8 @@ class AudioDataModule(pl.LightningDataModule, ABC):
         features: What makes the conditioning frames of the clips, one after another.
         alignments: Folder of files that say when each phone is said, ID.phn, ID.TextGrid or ID.lab (HTS), such as
             `wavenet align` writes, in place of what the corpus says.
+        lexicon: File of lines `WORD  PH O1 N`, as CMUdict has them, whose pronunciations count before its own where
+            phones are made from texts.
     """
 
     name: str
@@ -83,6 +86,7 @@ class AudioDataModule(pl.LightningDataModule, ABC):
         num_workers: int = 0,
         features: Sequence[Extractor] = (),
         alignments: Path | None = None,
+        lexicon: Path | None = None,
     ) -> None:
         super().__init__()
         if batch_size < 1 or num_workers < 0:
@@ -102,6 +106,7 @@ class AudioDataModule(pl.LightningDataModule, ABC):
         self.num_workers = num_workers
         self.features = tuple(features)
         self.alignments = None if alignments is None else Path(alignments).expanduser()
+        self.lexicon = None if lexicon is None else Path(lexicon).expanduser()
         self.request = Request()
         self._clips: Clips | None = None
         self._served: Clips | None = None
@@ -203,7 +208,8 @@ class AudioDataModule(pl.LightningDataModule, ABC):
             said = self.clips.value("text", self.clips.ids.index(ids[0]))
             raise RequestError(
                 f"none of the {len(ids):,} texts of {self.name} has a word in it that can be pronounced, such as that "
-                f"of {ids[0]}: {said[:40]!r}; texts must be English, or phones given with data.alignments"
+                f"of {ids[0]}: {said[:40]!r}; texts must be English, or "
+                "phones in braces, or phones given with data.alignments"
             )
         if self._rank_of_ranks()[0] == 0:
             some = ", ".join(ids[:3]) + (", ..." if len(ids) > 3 else "")
@@ -395,6 +401,9 @@ class AudioDataModule(pl.LightningDataModule, ABC):
         if self.alignments is not None:
             listing = self._aligned(listing, self.alignments)
         clips, problems = open_cache(self.name, listing, self.audio, self.fields)
+        if self.lexicon is not None:
+            read_lexicon(self.lexicon)  # What is wrong with it is said before anything is trained.
+        clips.lexicon = self.lexicon
         clips.features = tuple(open_features(self.name, clips, extractor) for extractor in self.features)
         without = [problem for table in clips.features for problem in table.problems(clips.ids)]
         return clips, [*listing.problems, *problems, *without]

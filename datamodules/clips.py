@@ -48,6 +48,8 @@ class Clips:
     """Whether they are whole recordings, with nothing cut off."""
     features: tuple[FeatureTable, ...] = ()
     """What `Batch.frames` consists of."""
+    lexicon: Path | None = None
+    """A user's file of pronunciations for the texts."""
     _columns: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:

@@ -19,8 +19,8 @@ from datamodules.clips import Clips
 from datamodules.phone_times import Alignment, read_alignment
 from datamodules.records import Problem, Record
 from datamodules.tables import stamp
-from datamodules.transcripts import SPOKEN, UNKNOWN, Transcript, frame_labels, has_words, transcript
-from lightning_wavenet.text.phones import Phone
+from datamodules.transcripts import SPOKEN, UNKNOWN, Transcript, by_hand, frame_labels, has_words, transcript
+from lightning_wavenet.text.phones import SILENCE, Phone
 
 _TOO_LONG = "alignment that ends after its recording: it is of another, or of another sample rate"
 _SLACK_SECONDS = 0.05
@@ -253,12 +253,15 @@ class Phones(Field):
         return timed & ~self.too_long(clips)
 
     def names(self, clips: Clips) -> tuple[str, ...]:
-        """Those that have times, or else those of English texts and silence."""
+        """Those that have times, or else those of English texts, or given by hand in texts, and silence."""
         used = clips.labels.data.column(self.name).combine_chunks().take(clips.rows)
         timed = pc.unique(pc.struct_field(pc.list_flatten(used), "label")).to_pylist()
         if timed or self.all_names:
             return tuple(sorted({*timed, *self.all_names}))
-        return SPOKEN if any(clips.values("text")) else ()
+        texts = [text for text in clips.values("text") if text]
+        given = [by_hand(text) for text in texts]
+        english = SPOKEN if any(not phones for phones in given) else ()
+        return tuple(sorted({*english, SILENCE}.union(*given))) if texts else ()
 
     def known(self, clips: Clips) -> NDArray[np.bool_]:
         """Clips with times, or where none has these, with a word in their text."""
@@ -317,7 +320,7 @@ class SpokenPhones(Field):
 
     def value(self, stored: Mapping[str, Any], clips: Clips, clip: int) -> Transcript:
         """The transcript, in indices of the phones' names."""
-        return transcript(clips.value("phones", clip), clips.value("text", clip), clips.names("phones"))
+        return transcript(clips.value("phones", clip), clips.value("text", clip), clips.names("phones"), clips.lexicon)
 
     def names(self, clips: Clips) -> tuple[str, ...]:
         """Those of the phones."""

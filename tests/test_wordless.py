@@ -40,6 +40,9 @@ def corpus(root: Path, texts: list[str]) -> Path:
         ("7", True),
         ("Hi", True),
         ("Æ", True),
+        ("Say привет", False),
+        ("See {below}", False),
+        ("{b õ}", True),
     ],
 )
 def test_words_are_told_from_other_scripts(text: str, spoken: bool) -> None:

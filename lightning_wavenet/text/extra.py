@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, distribution
 from typing import Any
@@ -35,6 +36,19 @@ def inflect_engine() -> Any:
         return import_module("inflect").engine()
     except ImportError as error:
         raise _missing("inflect") from error
+
+
+@cache
+def normalizer() -> Any:
+    """What says dates, units and the like in words, for English.
+
+    Raises:
+        RequestError: The package is not installed.
+    """
+    try:
+        return import_module("wetext").Normalizer(lang="en", operator="tn")
+    except ImportError as error:
+        raise _missing("wetext") from error
 
 
 def _missing(package: str) -> RequestError:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
+from pathlib import Path
 
+from lightning_wavenet.errors import RequestError
 from lightning_wavenet.text.extra import dictionary
+from lightning_wavenet.text.homographs import reading
 from lightning_wavenet.text.letter_to_sound import sounds
-from lightning_wavenet.text.symbols import unstressed
+from lightning_wavenet.text.symbols import PHONES, VOWELS, unstressed
 
 Pronunciation = tuple[str, ...]
+
+ARPABET = frozenset(PHONES) | {vowel + stress for vowel in VOWELS for stress in "012"}
+"""The phones of English, vowels with and without their stress."""
 
 _SIBILANTS = {"S", "Z", "SH", "ZH", "CH", "JH"}
 _VOICELESS = {"P", "T", "K", "F", "TH", "S", "SH", "CH"}
@@ -59,10 +65,12 @@ class Lexicon:
 
     Args:
         entries: Lower-case words and their pronunciations, each as phones between spaces, the usual one first.
+        own: Those words among them whose pronunciation a user wrote down, which nothing else overrules.
     """
 
-    def __init__(self, entries: Mapping[str, list[str]]) -> None:
+    def __init__(self, entries: Mapping[str, list[str]], own: frozenset[str] = frozenset()) -> None:
         self._entries = entries
+        self.own = own
         self._found: dict[str, tuple[Pronunciation, ...]] = {}
 
     @classmethod
@@ -79,6 +87,22 @@ class Lexicon:
             entries.setdefault(word.partition("(")[0], []).append(phones)
         return cls(entries)
 
+    @classmethod
+    @cache
+    def english(cls, own: Path | None = None) -> Lexicon:
+        """The CMU Pronouncing Dictionary, before which the entries of a user's file count.
+
+        Args:
+            own: A file of lines `WORD  PH O1 N`, as CMUdict has them; WORD(2) is another way to say it.
+
+        Raises:
+            RequestError: The file cannot be read; the message has its line. The extra `text` is not installed.
+        """
+        if own is None:
+            return cls.cmudict()
+        entries = read_lexicon(own)
+        return cls({**cls.cmudict()._entries, **entries}, frozenset(entries))
+
     def __contains__(self, word: str) -> bool:
         """Whether the dictionary itself lists the word."""
         return word in self._entries
@@ -86,8 +110,12 @@ class Lexicon:
     def pronunciations(self, word: str) -> tuple[Pronunciation, ...]:
         """All ways to say a word, the usual one first; empty for what has no letters of English.
 
+        Phones by hand, `{HH AH0 L OW1}`, are said as they are.
+
         Vowels carry their stress: 1 primary, 2 secondary, 0 none.
         """
+        if word.startswith("{"):
+            return (tuple(word.strip("{}").split()),)
         word = word.lower()
         if word not in self._found:
             self._found[word] = self._listed(word) or self._derived(word) or self._read(word)
@@ -96,6 +124,18 @@ class Lexicon:
     def pronounce(self, word: str) -> Pronunciation:
         """The usual way to say a word; empty for what has no letters of English."""
         return next(iter(self.pronunciations(word)), ())
+
+    def in_context(self, phrase: Sequence[str]) -> list[Pronunciation]:
+        """How the words of a phrase are said: homographs by the words beside them, others as `pronounce` has them.
+
+        Args:
+            phrase: As `lightning_wavenet.text.phrases` gives them.
+        """
+        readings = [None if word in self.own else reading(phrase, at) for at, word in enumerate(phrase)]
+        return [
+            self.pronounce(word) if said is None else tuple(said.split())
+            for word, said in zip(phrase, readings, strict=True)
+        ]
 
     def reads_as_word(self, word: str) -> bool:
         """Whether the dictionary lists the word, as something else than the names of its letters."""
@@ -120,6 +160,9 @@ class Lexicon:
         """Possessives and contractions, also of words that nothing else is known of."""
         stem, _, ending = word.rpartition("'")
         if not stem.strip("'"):
+            return
+        if word.endswith("in'") and (whole := self._known(f"{word[:-1]}g")):
+            yield from ((*said[:-1], "N") for said in whole if said[-1] == "NG")
             return
         if word.endswith("n't"):
             stem, ending = word[:-3], "n't"
@@ -187,6 +230,34 @@ class Lexicon:
         """The names of the letters, one after the other."""
         names = (self._listed(f"{letter}.") or self._listed(letter) for letter in word)
         return tuple(phone for name in names for phone in name[0])
+
+
+def read_lexicon(path: Path) -> dict[str, list[str]]:
+    """The words of a user's file in lower case, and their pronunciations in the order of the file.
+
+    Raises:
+        RequestError: It cannot be read, or a line of it is not `WORD  PH O1 N`; the message has file and line.
+    """
+    try:
+        lines = path.read_text("utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise RequestError(f"the lexicon {path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    entries: dict[str, list[str]] = {}
+    for number, line in enumerate(lines, 1):
+        entry = "" if line.startswith(";;;") else line.partition("#")[0].strip()
+        if not entry:
+            continue
+        name, *phones = entry.split()
+        word = re.sub(r"\(\d+\)$", "", name.lower())
+        where = f"{path}, line {number}"
+        if not re.fullmatch("'?[a-z]+(?:'[a-z]+)*'?", word):
+            raise RequestError(f"{where}: a word has the letters a to z and apostrophes only, and {name!r} has others")
+        if not phones:
+            raise RequestError(f"{where}: {name!r} has no phones; a line is 'WORD  PH O1 N'")
+        if unknown := [phone for phone in phones if phone not in ARPABET]:
+            raise RequestError(f"{where}: {unknown[0]!r} is none of the phones of CMUdict, such as AH0, HH or OW1")
+        entries.setdefault(word, []).append(" ".join(phones))
+    return entries
 
 
 def _bare(said: Pronunciation) -> list[str]:
