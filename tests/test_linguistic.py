@@ -232,7 +232,7 @@ def test_phones_of_another_set_are_what_the_corpus_has(tmp_path):
 @pytest.mark.parametrize(
     ("text", "labels", "samples", "reason"),
     [
-        ("...", None, 640, "no linguistic frames: text without a word that can be pronounced ('...')"),
+        ("...", None, 640, "no linguistic frames: text that cannot be pronounced (no word to say in the text '...': "),
         ("The cat sat.", "pau tS ae", 640, "no linguistic frames: a phone of the alignment is no ARPAbet"),
         ("The cat sat.", None, 8_000, "no linguistic frames: the alignment ends before its recording"),
         ("Seven clear vowels were heard", None, 640, "no linguistic frames: the alignment is not of the text"),

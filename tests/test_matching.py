@@ -65,7 +65,7 @@ def test_segments_are_the_phones_one_for_one():
 @pytest.mark.parametrize(
     ("text", "labels", "message"),
     [
-        ("...", "DH AH", r"^text without a word that can be pronounced \('\.\.\.'\)$"),
+        ("...", "DH AH", r"^text that cannot be pronounced \(no word to say in the text '\.\.\.'"),
         (
             "The cat",
             "DH AH sil tS AE T",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from lightning_wavenet.errors import RequestError
 from lightning_wavenet.text import Lexicon
 from lightning_wavenet.text.structure import part_of_speech, structure, syllabified
 from lightning_wavenet.text.syllables import can_begin, syllables
@@ -74,7 +75,7 @@ def test_a_text_has_the_phrases_of_its_punctuation_and_silences_where_words_meet
         *[(0, 1, 0, 0)],
         (0, 1, 0, 1),
     ]
-    with pytest.raises(ValueError, match="without a word"):
+    with pytest.raises(RequestError, match="no word to say"):
         structure("...")
     with pytest.raises(ValueError, match="segment 1 is the phone DH"):
         found.without([0, 1])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from lightning_wavenet.errors import RequestError
 from lightning_wavenet.text.phones import Phone
 from lightning_wavenet.text.pronunciation import Lexicon, Pronunciation
 from lightning_wavenet.text.structure import Segment, Structure, Word, places, stress_of, syllabified
@@ -99,7 +100,11 @@ def matched(text: str, phones: Sequence[Phone], length: int, rate: int, lexicon:
                 f"{timed[at].label!r} at {timed[at].start / rate:.2f} s",
             )
         heard.append(name)
-    said = [[(word, ways) for word in phrase if (ways := lexicon.pronunciations(word))] for phrase in phrases(text)]
+    try:
+        read = phrases(text)
+    except RequestError as error:
+        raise Mismatch("text that cannot be pronounced", str(error)) from error
+    said = [[(word, ways) for word in phrase if (ways := lexicon.pronunciations(word))] for phrase in read]
     words = [entry for phrase in said for entry in phrase]
     if not words:
         raise Mismatch("text without a word that can be pronounced", repr(text[:40]))
