@@ -125,7 +125,7 @@ def _range(match: Match[str]) -> str:
         (float(number.replace(",", "").rstrip(".")) for number in (first, last)) if _counts(first, last) else (0, 1)
     )
     shortened = len(first) > len(last) and len(last) > 1
-    between = " to " if end > start or shortened or len(first) == len(last) > 2 else " "
+    between = " to " if end > start or shortened else " "
     return f"{first}{' percent' if match[2] == '%' else ''}{between}"
 
 
@@ -170,6 +170,7 @@ RANGES = compiled(
     ),
     (r"(?<=\d)('?s)\s?-\s?(?=\d{2,4}s)", r"\1 to "),
     (r"(?<=[a-z]) ?- ?(?=\d{1,2}:\d\d)", " to "),
+    (r"(?<=[a-z.'\"]) x (?=\d)", " by "),
     (r"(?<![\w.])(\d+) ?x ?(?=\d+\b)", lambda match: f"{year_or_cardinal(match[1])} by "),
 )
 
@@ -207,7 +208,9 @@ RULES = compiled(
         lambda match: f"{match[1]} {digits(match[2])}",
     ),
     (r"\b([a-z]{1,4})(\d{3,})\b", lambda match: f"{letters(match[1])} {digits(match[2])}"),
-    (r"'?\b(\d+)'?s\b", lambda match: plural(match[1])),
+    (r"(?<![\w.,])(\d+\.\d+) ?s\b", lambda match: f"{cardinal(match[1])} seconds"),
+    (r"'?\b(?<!\.)(\d+)'?s\b", lambda match: plural(match[1])),
+    (r"(?<=\d)x(?= [a-z])", " times"),
     (r"\.(\d\d)(?=[\s-]caliber)", lambda match: cardinal(match[1])),
     # Serial numbers.
     (r"\b(?=[A-Z]*\d+[A-Z]+\d|[A-Z]+\d+[A-Z])[A-Z\d]+\b", _serial),
@@ -235,6 +238,7 @@ RULES = compiled(
     (r"∞", " infinity "),
     (r"°", " degrees "),
     # What is left of numbers.
+    (r"(?<=[a-z]{2})-(?=\d)", " "),
     (r"(?<=\d)([a-z])\b", r" \1"),
     (r"(?<!\S)(?=[^\s\d]*\d)(?!-?[\d,.]+[\s.,;:!?)\"']|-?[\d,.]+$)[A-Za-z\d:/.#x-]*[\dA-Za-z](?=[\s,;!?]|\.?$)", _rest),
     (r"(?<=\d)-(?=\d)", " "),

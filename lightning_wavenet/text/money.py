@@ -59,7 +59,7 @@ _SCALES = {
 }
 _SCALE = (
     rf"(?:[\s-]?(?P<words>(?i:hundred|thousand|million|billion|trillion|quadrillion)(?:[\s-](?i:million|billion))?)\b"
-    rf"|\s?(?P<short>{any_of(_SCALES)})(?![\w/]))"
+    rf"|\s?(?P<short>{any_of(_SCALES)})(?!\w))"
 )
 _SIGN = rf"(?:(?<!\w)(?P<prefix>{any_of(_PREFIXES)}))?(?P<sign>[{''.join(_SIGNS)}])"
 _AMOUNT = rf"(?P<amount>{NUMBER})(?:\s?(?:-|to)\s?(?:[{''.join(_SIGNS)}])?(?P<last>{NUMBER}))?"
@@ -116,6 +116,7 @@ def _money(match: Match[str]) -> str:
 
 
 RULES = compiled(
+    (r"\bRs\.?\s?(?=\d)", "₹"),
     (rf"([{''.join(_SIGNS)}])\(({NUMBER})\)", r"\1\2"),
     (rf"{_ARTICLE}(?P<minus>(?<![\w.])-)?{_SIGN}\s?(?P<inner>-)?{_AMOUNT}{_SCALE}?{_NOUN_FOLLOWS}", _money),
     (rf"(?P<minus>(?<![\w.])-)?{_AMOUNT}{_SCALE}?\s?(?P<sign>[{''.join(_SIGNS)}])(?!\d)", _money),

@@ -105,7 +105,8 @@ def mixed(number: str) -> str:
 def plural(number: str) -> str:
     """Several of a number: eighteen forties."""
     *head, last = year_or_cardinal(number).replace("-", " ").split()
-    return " ".join([*head, engine().plural(last)])
+    several = f"{last[:-1]}ies" if last[-1] == "y" else f"{last}es" if last[-1] == "x" else f"{last}s"
+    return " ".join([*head, several])
 
 
 def letters(text: str) -> str:

@@ -28,6 +28,7 @@ _LOWER = any_of({name for name in _MONTHS if name not in ("may", "mar", "march",
 _MONTH = rf"(?:{_cased(_MONTHS)}|{_LOWER})"
 _DAY = _cased(_DAYS)
 _ZONES = "EST|EDT|ET|CST|CDT|CT|MST|MDT|MT|PST|PDT|PT|GMT|UTC|BST|CET|CEST|IST|JST|AEST"
+_AFTER = rf"{STOP}|\.(?=\s?(?:{_ZONES})\b)"
 _HALF = r"(?P<half>[AaPp])\.?\s?[Mm](?![\w'])"
 
 
@@ -115,10 +116,14 @@ RULES = compiled(
         r"(?:\s?-\s?(?P<last>\d{1,2})(?:st|nd|rd|th)?)?(?![\w%]|[:/]\d|[.,]\d|\s?(?i:[ap]\.?m\b))(?:-(?=\d{4}))?",
         _month_and_day,
     ),
+    (rf"\b({_cased(_MONTHS)})(?= [12]\d{{3}}\b)()", _either),
     (rf"\b({_cased(_MONTHS)})\.(?=\s*[\d,;)-])|(?<=\bof )({_cased(_MONTHS)})\b\.?", _either),
     (rf"\b({_DAY})\.-({_DAY})\b\.?", lambda match: f"{_DAYS[match[1].lower()]} to {_DAYS[match[2].lower()]}"),
     (rf"\b({_DAY})-({_DAY})\b\.?", lambda match: f"{_DAYS[match[1].lower()]} to {_DAYS[match[2].lower()]}"),
-    (rf"\b({_DAY})\.(?=,|\s+(?:[\d]|{_MONTH}))", lambda match: _DAYS[match[1].lower()]),
+    (
+        rf"\b({_DAY})\.(?=,|\s+(?:\d|{_MONTH}|morning|afternoon|evening|night|at\b))",
+        lambda match: _DAYS[match[1].lower()],
+    ),
     # A month in small letters before or after figures with a year.
     (
         r"(?<![\w.,:/$-])(?P<the>)(?P<day>\d{1,2}) (?P<month>may|mar|march|dec|sep|jun)\.? (?P<year>[12]\d{3})\b",
@@ -144,7 +149,7 @@ RULES = compiled(
     (rf"(?<![\w:.,])(\d{{1,2}}(?:[:.]\d\d)?)\s?-\s?(?=\d{{1,2}}(?:[:.]\d\d)?\s?{_HALF})", r"\1 to "),
     (r"(?<=\d:\d\d)\s?-\s?(?=\d{1,2}:\d\d)", " to "),
     (
-        rf"(?<![\w:.])(?P<hour>[01]?\d|2[0-3])[:.](?P<minute>[0-5]\d)(?![\d:])\s?{_HALF}(?:{STOP})?"
+        rf"(?<![\w:.])(?P<hour>[01]?\d|2[0-3])[:.](?P<minute>[0-5]\d)(?![\d:])\s?{_HALF}(?:{_AFTER})?"
         rf"(?:\s?(?P<zone>{_ZONES})\b)?",
         _time,
     ),
@@ -153,9 +158,9 @@ RULES = compiled(
         _time,
     ),
     (
-        rf"(?<![\w:.,])(?P<hour>1[0-2]|0?[1-9])(?P<minute>)\s?{_HALF}(?:{STOP})?(?:\s?(?P<zone>{_ZONES})\b)?",
+        rf"(?<![\w:.,])(?P<hour>1[0-2]|0?[1-9])(?P<minute>)\s?{_HALF}(?:{_AFTER})?(?:\s?(?P<zone>{_ZONES})\b)?",
         _time,
     ),
-    (rf"(?<=[\d-]) ?{_HALF}(?:{STOP})?", lambda match: f" {letters(match['half'])} m"),
+    (rf"(?<=[\d-]) ?{_HALF}(?:{_AFTER})?", lambda match: f" {letters(match['half'])} m"),
     (r"(?<= m)(?:\.?\s?-\s?)(?=\d|[a-z]+ )", " to "),
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from html import unescape
 from itertools import chain
 
 from lightning_wavenet.errors import RequestError
@@ -26,6 +27,8 @@ _PLACES = range(0xE000, 0xF8FF)
 """Characters of no script, each of which keeps the place of phones by hand."""
 
 _MARKUP = compiled(
+    (r"</?(?:a|b|br|em|i|p|span|strong|sub|sup|u)\b[^<>]*>", " "),
+    (r"&(?:amp|lt|gt|quot|apos|nbsp|#\d+);", lambda match: unescape(match[0])),
     (r"(?<![\w`])`([^`\n]+)`(?![\w'])", r" \1 "),
     (r"(?<!\w)(_{1,3}|\*{1,3}|~~)(?=\S)(.+?)(?<=\S)\1(?!\w)", r"\2"),
     (r"(?m)^\s*#{1,6}\s+|^\s*[*+]\s+|^\s*>\s+", " "),
