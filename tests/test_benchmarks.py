@@ -29,7 +29,7 @@ def test_the_textbook_form_learns_as_the_backbone_does():
     losses: list[list[float]] = [[], []]
     for model, found in zip((net, textbook), losses, strict=True):
         generator = torch.Generator().manual_seed(0)
-        optimizer = torch.optim.SGD(model.parameters(), 0.1)
+        optimizer = torch.optim.SGD(model.parameters(), 0.3)
         for _ in range(30):
             codes = torch.randint(100, 156, (2, net.receptive_field + 60), generator=generator)
             loss = net.distribution.nll(model(codes[:, :-1]), codes[:, net.receptive_field :]).mean()
@@ -37,7 +37,7 @@ def test_the_textbook_form_learns_as_the_backbone_does():
             loss.backward()
             optimizer.step()
             found.append(loss.item())
-    assert losses[0][-1] < losses[0][0] - 0.1
+    assert losses[0][-1] < losses[0][0] - 0.2
     torch.testing.assert_close(torch.tensor(losses[0]), torch.tensor(losses[1]), atol=2e-3, rtol=0)
 
 
@@ -110,6 +110,7 @@ def build():
 def recordings(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "echo.py").write_text(ECHO)
+    (tmp_path / "empty.py").write_text("")
     synthesize_folder(tmp_path / "corpus", 2, 5, "tones", seconds=1.0, sample_rate=16_000)
     return ["benchmark", "learn", "--root", "corpus", "--crop", "500", "--minutes", "0.001,0.02"]
 
@@ -149,6 +150,8 @@ def test_learn_refuses_what_cannot_be(recordings, capsys):
         (["--minutes", "soon"], "--minutes takes numbers joined by commas"),
         (["--crop", "100000"], "no training clip has the 100,000 samples of a crop"),
         (["--root", "nowhere"], "nowhere"),
+        (["--net", "nowhere.py"], "a Python file that defines build(), and nowhere.py is neither"),
+        (["--net", "empty.py"], "a Python file that defines build(), and empty.py is neither"),
     ):
         with pytest.raises(SystemExit) as ended:
             main([*recordings, *arguments])

@@ -62,7 +62,16 @@ def lexicon(_extra):
         ("$0.50, 50¢, 1¢", "fifty cents fifty cents one cent"),
         ("£1, £20,000, £3.01, £2.50", "one pound twenty thousand pounds three pounds one penny two pounds fifty pence"),
         ("$1.5 million, $20-billion", "one point five million dollars twenty billion dollars"),
+        (
+            "$15-20, from $5 to 10 people, $5 to $10",
+            "fifteen to twenty dollars from five dollars to ten people five dollars to ten dollars",
+        ),
+        ("Rs. 500, 5-10 USD", "five hundred rupees five to ten u s dollars"),
         # Percent, times, units.
+        ("In June 20 people left, on June 20 they left", "in june twenty people left on june twentieth they left"),
+        ("Jan 2020, 9.58s, B-52s", "january twenty twenty nine point five eight seconds b fifty twos"),
+        ("7 p.m. ET. At 5 p.m. He left", "seven p m e t at five p m he left"),
+        ("5 hp, 1 hp, 50" + "0" * 40, "five horsepower one horsepower five" + " zero" * 41),
         ("5% 2.5 %", "five percent two point five percent"),
         ("10:30 10:05 10:00 23:59", "ten thirty ten oh five ten o'clock twenty three fifty nine"),
         ("9:00 a.m. and 5 p.m. and 7 PM", "nine ay m and five p m and seven p m"),
@@ -75,6 +84,7 @@ def lexicon(_extra):
         ("The last chapter I have read", "the last chapter i have read"),
         # Abbreviations.
         ("Mr. and Mrs. Smith, Dr. Jones, Messrs. Hall", "mister and missus smith doctor jones messrs hall"),
+        ("Dear Dr. van Dyke of 5 Ash Dr. near it", "dear doctor van dyke of five ash drive near it"),
         ("St. Paul of Elm St. near Ft. Worth", "saint paul of elm street near fort worth"),
         ("Rose & Co., John Jr., Ltd. firms", "rose and company john junior limited firms"),
         ("Maj. Gen. Ray, Capt. Hon. Rev. Ray", "major general ray captain honorable reverend ray"),
@@ -88,7 +98,8 @@ def lexicon(_extra):
         ("A LETTER TO US ALL", "a letter to us all"),
         # Signs, accents, quotes, hyphens.
         ("you & I + me = us; a@b.com", "you and i plus me equals us a at b dot com"),
-        ("café naïve Müller œuvre", "cafe naive muller oeuvre"),
+        ("café naïve Müller œuvre Hawai\u02bbi", "cafe naive muller oeuvre hawaii"),
+        ("<b>bold</b> &amp; co", "bold and co"),
         (
             "\u201cdon\u2019t\u201d \u2018go there\u2019 \u2019tis the dogs\u2019 bone",
             "don't go there 'tis the dogs' bone",

@@ -92,10 +92,16 @@ def load_net(name: str) -> nn.Module:
     """The paper's net, "wavenet", or what the function `build` of a Python file returns.
 
     Such a net reads codes `[1, T]` and returns logits whose last steps follow the last codes, `[1, T', 256]`.
+
+    Raises:
+        RequestError: There is no such file, or no `build` in it.
     """
     if name == "wavenet":
         return WaveNet()
-    built: nn.Module = runpy.run_path(name)["build"]()
+    build = runpy.run_path(name).get("build") if Path(name).is_file() else None
+    if build is None:
+        raise RequestError(f"--net takes wavenet, or a Python file that defines build(), and {name} is neither")
+    built: nn.Module = build()
     return built
 
 

@@ -207,9 +207,12 @@ class BaseTask(pl.LightningModule, ABC):
         """The optimizer, and the schedule where there is one, over the length of the training.
 
         Raises:
-            RequestError: The schedule was made for a shorter training.
+            RequestError: An option of the optimizer is wrong, or the schedule was made for a shorter training.
         """
-        optimizer = self.optimizer(self.named_parameters())
+        try:
+            optimizer = self.optimizer(self.named_parameters())
+        except ValueError as error:
+            raise RequestError(f"model.optimizer: {error}") from error
         if self.lr_scheduler is None:
             return optimizer
         scheduler = self.lr_scheduler(optimizer)

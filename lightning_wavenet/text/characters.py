@@ -77,6 +77,8 @@ def _in_ascii(mark: str) -> str:
         return mark if mark.isprintable() else " "
     if mark in KEPT:
         return mark
+    if unicodedata.category(mark) == "Lm":
+        return ""  # An okina and the like, within a word.
     if unicodedata.category(mark)[0] in "LN" or unicodedata.category(mark) == "Co":
         name = unicodedata.name(mark, f"character U+{ord(mark):04X}").lower()
         raise RequestError(

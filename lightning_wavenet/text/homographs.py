@@ -1,8 +1,7 @@
 """Words that are spelled alike and said otherwise: which it is, by the words beside it.
 
 The pronunciations are those of the CMU Pronouncing Dictionary, but for the verb house and used to, which it lacks; its
-order is not that of how common they are. Where no
-rule fits, the commonest reading is taken.
+order is not that of how common they are. Where no rule fits, the commonest reading is taken.
 """
 
 from __future__ import annotations

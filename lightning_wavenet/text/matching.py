@@ -101,7 +101,7 @@ def matched(text: str, phones: Sequence[Phone], length: int, rate: int, lexicon:
             )
         heard.append(name)
     try:
-        read = phrases(text)
+        read = phrases(text, lexicon)
     except RequestError as error:
         raise Mismatch("text that cannot be pronounced", str(error)) from error
     said = [[(word, ways) for word in phrase if (ways := lexicon.pronunciations(word))] for phrase in read]

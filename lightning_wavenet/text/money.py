@@ -62,7 +62,9 @@ _SCALE = (
     rf"|\s?(?P<short>{any_of(_SCALES)})(?!\w))"
 )
 _SIGN = rf"(?:(?<!\w)(?P<prefix>{any_of(_PREFIXES)}))?(?P<sign>[{''.join(_SIGNS)}])"
-_AMOUNT = rf"(?P<amount>{NUMBER})(?:\s?(?:-|to)\s?(?:[{''.join(_SIGNS)}])?(?P<last>{NUMBER}))?"
+# A range before its sign, as in 5 to 10 euros, and after it, where "to" takes a sign of its own: $5-10, $5 to $10.
+_AMOUNT = rf"(?P<amount>{NUMBER})(?:\s?(?:-|to)\s?(?P<last>{NUMBER}))?"
+_SIGNED = rf"(?P<amount>{NUMBER})(?:(?:\s?-\s?[{''.join(_SIGNS)}]?|\s?to\s?[{''.join(_SIGNS)}])(?P<last>{NUMBER}))?"
 _NOUN_FOLLOWS = r"(?P<noun>(?<=\w)[\s-](?=(?!(?:a|an|and|as|at|by|for|from|in|is|it|of|on|or|per|than|that|the|to|was|"
 _NOUN_FOLLOWS += (
     r"were|with|when|will|would|but|if|each|every|more|less|worth|has|had|have|into|over|off)\b)[a-z]{3,}))?"
@@ -118,7 +120,7 @@ def _money(match: Match[str]) -> str:
 RULES = compiled(
     (r"\bRs\.?\s?(?=\d)", "₹"),
     (rf"([{''.join(_SIGNS)}])\(({NUMBER})\)", r"\1\2"),
-    (rf"{_ARTICLE}(?P<minus>(?<![\w.])-)?{_SIGN}\s?(?P<inner>-)?{_AMOUNT}{_SCALE}?{_NOUN_FOLLOWS}", _money),
+    (rf"{_ARTICLE}(?P<minus>(?<![\w.])-)?{_SIGN}\s?(?P<inner>-)?{_SIGNED}{_SCALE}?{_NOUN_FOLLOWS}", _money),
     (rf"(?P<minus>(?<![\w.])-)?{_AMOUNT}{_SCALE}?\s?(?P<sign>[{''.join(_SIGNS)}])(?!\d)", _money),
     (rf"(?P<minus>(?<![\w.])-)?{_AMOUNT}{_SCALE}?\s?(?P<code>{any_of(_CODES)})\b", _money),
     (rf"\b(?P<code>{any_of(_CODES)})\s?(?P<minus>-)?{_AMOUNT}{_SCALE}?", _money),

@@ -140,7 +140,7 @@ ABBREVIATIONS = compiled(
     (r"\bPhD(s?)\b", r"p h d\1"),
     # Postal addresses: streets, then the number of the house before one, then states and codes.
     (
-        rf"((?:\b[A-Z][a-z']+|\d(?:st|nd|rd|th)) )({any_of(_STREETS)})\b\.?"
+        rf"((?:\b[A-Z][a-z']+|\d(?:st|nd|rd|th)) )(?!Dr\.?\s+[a-z])({any_of(_STREETS)})\b\.?"
         rf"(?=\W*$|\s*[,;)]|\s+(?:[NSEW]{{1,2}}\b|[a-z]|Apt\b|Suite\b|#))",
         lambda match: match[1] + _STREETS[match[2]],
     ),

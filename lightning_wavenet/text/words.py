@@ -14,6 +14,7 @@ from itertools import chain
 from lightning_wavenet.errors import RequestError
 from lightning_wavenet.text import electronic, measures, money, names, times
 from lightning_wavenet.text.characters import plain
+from lightning_wavenet.text.numbers import digits
 from lightning_wavenet.text.pronunciation import ARPABET, Lexicon
 from lightning_wavenet.text.rules import apply, compiled
 
@@ -34,6 +35,8 @@ _MARKUP = compiled(
     (r"(?m)^\s*#{1,6}\s+|^\s*[*+]\s+|^\s*>\s+", " "),
 )
 _GROUPED = compiled(
+    # Longer than any quantity; the patterns would take long over it.
+    (r"\d{40,}", lambda match: digits(match[0])),
     (r"(?<![\w.,])\d{1,3}(?: \d{3})* 000(?![\w,.]*\d)", lambda match: match[0].replace(" ", "")),
 )
 _QUOTES = compiled(
