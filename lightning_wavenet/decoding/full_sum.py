@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 IMPOSSIBLE = -1e30
 """Instead of -inf, whose gradients are NaN."""
@@ -25,31 +28,80 @@ def full_sum(scores: Tensor, lengths: Tensor, tokens: Tensor, optional: Tensor, 
     Returns:
         `[B]`; about `IMPOSSIBLE` where there are too few frames.
     """
-    batch, count = tokens.shape
-    # Every token is a chain of states, of which the last may be held.
-    of_states = scores.gather(2, tokens.clamp(min=0)[:, None].expand(-1, scores.shape[1], -1))
-    of_states = of_states.repeat_interleave(shortest, dim=2)
-    nowhere = scores.new_full((batch, count * shortest), IMPOSSIBLE)
-    places = torch.arange(count * shortest, device=scores.device)
-    holds = places % shortest == shortest - 1
-    begins = places % shortest == 0
-    # A token begins after the one before it, or after the one before that, if the one between is optional.
-    over = torch.cat([optional.new_zeros(batch, 1), optional[:, :-1]], dim=1).repeat_interleave(shortest, dim=1)
-    first = (places == 0) | (begins & over & (places == shortest))
-    reached = torch.where(first, of_states[:, 0], nowhere)
-    for frame in range(1, scores.shape[1]):
-        held = torch.where(holds, reached, nowhere)
-        begun = torch.cat([nowhere[:, :1], reached[:, :-1]], dim=1)
-        skipped = torch.cat([nowhere[:, : shortest + 1], reached[:, : -shortest - 1]], dim=1)[:, : count * shortest]
-        skipped = torch.where(begins & over, skipped, nowhere)
-        longer = torch.logsumexp(torch.stack([held, begun, skipped]), dim=0) + of_states[:, frame]
-        reached = torch.where((frame < lengths)[:, None], longer, reached)
-    last = (tokens >= 0).sum(1, keepdim=True) - 1
-    ends = reached.gather(1, (last + 1) * shortest - 1)
-    before = reached.gather(1, (last * shortest - 1).clamp(min=0))
-    may_end_before = optional.gather(1, last) & (last > 0)
-    total = torch.logaddexp(ends, torch.where(may_end_before, before, nowhere[:, :1])).squeeze(1)
-    return total.masked_fill(lengths == 0, IMPOSSIBLE)
+    total: Tensor = _FullSum.apply(scores, lengths, tokens, optional, shortest)
+    return total
+
+
+class _FullSum(torch.autograd.Function):
+    """Forward and backward algorithm: the gradient of the sum is how likely each class is at each frame.
+
+    Every token is a chain of states, of which the last may be held. A state is reached from itself, from the one before
+    it, and, where a token begins behind one that is optional, from the end of the token before that.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, scores: Tensor, lengths: Tensor, tokens: Tensor, optional: Tensor, shortest: int
+    ) -> Tensor:
+        batch, frames, classes = scores.shape
+        states = tokens.shape[1] * shortest
+        of_states = tokens.clamp(min=0).repeat_interleave(shortest, dim=1)
+        given = scores.gather(2, of_states[:, None].expand(-1, frames, -1)).transpose(0, 1).contiguous()
+        hold, skip = _moves(tokens, optional, shortest, scores)
+        reached = scores.new_full((frames, batch, states), IMPOSSIBLE)
+        reached[0, :, 0] = given[0, :, 0]
+        if states > shortest:
+            reached[0, :, shortest] = given[0, :, shortest] + skip[:, shortest]
+        for frame in range(1, frames):
+            before, now = reached[frame - 1], reached[frame]
+            torch.add(before, hold, out=now)
+            now[:, 1:] = torch.logaddexp(now[:, 1:], before[:, :-1])
+            over = skip[:, shortest + 1 :] + before[:, : -shortest - 1]
+            now[:, shortest + 1 :] = torch.logaddexp(now[:, shortest + 1 :], over)
+            now += given[frame]
+        last = (tokens >= 0).sum(1, keepdim=True) - 1
+        may_end_before = optional.gather(1, last.clamp(min=0)) & (last > 0)
+        final = scores.new_full((batch, states), IMPOSSIBLE)
+        final.scatter_(1, (last * shortest - 1).clamp(min=0), torch.where(may_end_before, 0.0, IMPOSSIBLE).to(final))
+        final.scatter_(1, (last + 1) * shortest - 1, 0.0)
+        ends = reached[(lengths - 1).clamp(min=0), torch.arange(batch, device=scores.device)]
+        total = (ends + final).logsumexp(1).clamp(min=IMPOSSIBLE).masked_fill(lengths == 0, IMPOSSIBLE)
+        ctx.save_for_backward(given, reached, lengths, of_states, hold, skip, final, total)
+        ctx.shortest, ctx.classes = shortest, classes
+        return total
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, weights: Tensor) -> tuple[Tensor, None, None, None, None]:
+        given, reached, lengths, of_states, hold, skip, final, total = ctx.saved_tensors
+        shortest = ctx.shortest
+        frames, batch, _ = given.shape
+        gradient = given.new_zeros(batch, frames, ctx.classes)
+        counts = torch.where(total > IMPOSSIBLE / 2, weights, 0.0)[:, None]
+        rest = final
+        """What the best and all other ways on from each state come to."""
+        for frame in range(frames - 1, -1, -1):
+            if frame < frames - 1:
+                after = rest + given[frame + 1]
+                rest = after + hold
+                rest[:, :-1] = torch.logaddexp(rest[:, :-1], after[:, 1:])
+                over = (skip + after)[:, shortest + 1 :]
+                rest[:, : -shortest - 1] = torch.logaddexp(rest[:, : -shortest - 1], over)
+                rest = torch.where((frame < lengths - 1)[:, None], rest, final)
+            likely = (reached[frame] + rest - total[:, None]).exp_()
+            inside = torch.where((frame < lengths)[:, None], counts, 0.0)
+            gradient[:, frame].scatter_add_(1, of_states, likely.nan_to_num_(posinf=0.0) * inside)
+        return gradient, None, None, None, None
+
+
+def _moves(tokens: Tensor, optional: Tensor, shortest: int, like: Tensor) -> tuple[Tensor, Tensor]:
+    """What is added where a state is held `[S]`, and where it is reached over an optional token `[B, S]`: 0 or
+    `IMPOSSIBLE`."""
+    places = torch.arange(tokens.shape[1] * shortest, device=tokens.device)
+    hold = torch.where(places % shortest == shortest - 1, 0.0, IMPOSSIBLE).to(like)
+    over = torch.cat([optional.new_zeros(len(tokens), 1), optional[:, :-1]], dim=1).repeat_interleave(shortest, dim=1)
+    skip = torch.where((places % shortest == 0) & over, 0.0, IMPOSSIBLE).to(like)
+    return hold, skip
 
 
 def with_blanks(phones: Tensor, blank: int) -> tuple[Tensor, Tensor]:
