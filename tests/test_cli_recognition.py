@@ -151,6 +151,25 @@ def test_boundaries_are_where_the_corpus_has_them(tones, capsys):
     assert "--overwrite" in capsys.readouterr().err
 
 
+def test_boundaries_are_found_by_what_the_corpus_itself_sounds_like(tones, capsys):
+    """Without a checkpoint, on whole recordings whose times are not looked at."""
+    corpus = ["--config", "tiny.yaml", "--data.audio.sample_rate", "4000"]
+    main(["align", *corpus, "--out", "by_itself"])
+    count = json.loads(Path("by_itself/report.json").read_text())["boundaries"]["count"]
+    assert f"{count // 2} utterances aligned in by_itself, 0 of them plausible" in capsys.readouterr().out
+    errors = []
+    for path in sorted(Path("by_itself").rglob("*.phn")):
+        true, aligned = read_phones(tones / path.relative_to("by_itself")), read_phones(path)
+        assert [phone.label for phone in aligned] == [phone.label for phone in true]
+        errors += [abs(one.start - other.start) / 4_000 for one, other in zip(aligned[1:], true[1:], strict=True)]
+    assert len(errors) == count == 48
+    # A frame is seen by a window of 20 ms and its slopes by two frames more to each side, and tones fade in for 10 ms.
+    assert max(errors) <= 0.03
+    assert all(Path("by_itself", *path.relative_to(tones).parts).exists() for path in tones.rglob("*.phn"))
+    assert stopped(["align", *corpus, "--out", "by_itself"]) == 2
+    assert "--overwrite" in capsys.readouterr().err
+
+
 def test_recordings_are_recognized_as_text_json_and_textgrid(tones, capsys):
     wav = str(tones / "tone003" / "tone003_001.wav")
     main(["recognize", BEST, wav])

@@ -54,7 +54,8 @@ def verb_parser(function: Callable[..., None], arguments: list[str], **options: 
         if parameter.kind is parameter.POSITIONAL_ONLY:
             several = get_origin(parameter.annotation) is list
             kind = get_args(parameter.annotation)[0] if several else parameter.annotation
-            parser.add_argument(name, type=kind, help=texts[name], nargs="+" if several else None)
+            count = "+" if several else None if parameter.default is parameter.empty else "?"
+            parser.add_argument(name, type=kind, help=texts[name], nargs=count)
         elif name == "data":
             add_corpus(parser, arguments)
         elif parameter.annotation is bool:

@@ -40,9 +40,7 @@ class _FullSum(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(
-        ctx: Any, scores: Tensor, lengths: Tensor, tokens: Tensor, optional: Tensor, shortest: int
-    ) -> Tensor:
+    def forward(ctx: Any, scores: Tensor, lengths: Tensor, tokens: Tensor, optional: Tensor, shortest: int) -> Tensor:
         batch, frames, classes = scores.shape
         states = tokens.shape[1] * shortest
         of_states = tokens.clamp(min=0).repeat_interleave(shortest, dim=1)
@@ -95,8 +93,10 @@ class _FullSum(torch.autograd.Function):
 
 
 def _moves(tokens: Tensor, optional: Tensor, shortest: int, like: Tensor) -> tuple[Tensor, Tensor]:
-    """What is added where a state is held `[S]`, and where it is reached over an optional token `[B, S]`: 0 or
-    `IMPOSSIBLE`."""
+    """What is added where a state is held `[S]`, and where it is reached over an optional token `[B, S]`.
+
+    It is 0 where that is allowed and `IMPOSSIBLE` elsewhere.
+    """
     places = torch.arange(tokens.shape[1] * shortest, device=tokens.device)
     hold = torch.where(places % shortest == shortest - 1, 0.0, IMPOSSIBLE).to(like)
     over = torch.cat([optional.new_zeros(len(tokens), 1), optional[:, :-1]], dim=1).repeat_interleave(shortest, dim=1)

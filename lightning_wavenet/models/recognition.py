@@ -241,7 +241,9 @@ class PhoneRecognizer(Model):
         segments = self.decode(log.to(self.device))
         return self._timed(segments, range(len(segments)), log.numpy())
 
-    def align(self, waveform: Tensor, phones: Sequence[int], optional: Sequence[bool]) -> list[TimedPhone]:
+    def align(
+        self, waveform: Tensor, phones: Sequence[int], optional: Sequence[bool], speaker: str = ""
+    ) -> list[TimedPhone]:
         """When each phone of a known sequence is said, without gaps.
 
         With a net that has a blank, a phone lasts to the middle of the blanks between it and the next; its silences
@@ -251,6 +253,7 @@ class PhoneRecognizer(Model):
             waveform: `[T]` at the vocabulary's rate.
             phones: Indices of phones in their order.
             optional: Which of them may be left out, as silences between words.
+            speaker: Who says them; all are one to a recognizer.
 
         Raises:
             ValueError: The recording is too short for them; or there are none, but for silences, and a blank.
