@@ -123,7 +123,7 @@ class Clips:
         phones = self.value("phones", clip) if "phones" in reads else ()
         text = self.value("text", clip) if "text" in reads else ""
         labels = self.value("phone_labels", clip) if "labels" in reads and "phone_labels" in self.fields else ()
-        return Utterance(self.waveform(clip), self.sample_rate, phones, text, labels)
+        return Utterance(self.waveform(clip), self.sample_rate, phones, text, labels, self.lexicon)
 
     def place(self, clip: int, at: int, rate: int | None) -> int:
         """Where a time of the file is in the clip (samples of the clip, within it).

@@ -90,7 +90,9 @@ def open_features(name: str, clips: Clips, extractor: Extractor) -> FeatureTable
         clips: What to extract from.
         extractor: How.
     """
-    depends = (clips.audio_key, clips.label_key if extractor.reads else "", blueprint.describe(extractor))
+    depends: list[object] = [clips.audio_key, clips.label_key if extractor.reads else "", blueprint.describe(extractor)]
+    if clips.lexicon is not None and "text" in extractor.reads:
+        depends.append(clips.lexicon.read_bytes())
     key = f"{name}-{extractor.name}-v{extractor.version}-{digest(*depends)}"
     rows = partial(_extracted, clips, extractor)
     table = open_table(clips.folder, "features", key, _COLUMNS, rows)

@@ -19,6 +19,7 @@ from lightning_wavenet.features.linguistic import Timed
 from lightning_wavenet.files.textgrid import write_textgrid
 from lightning_wavenet.text.full_context import FIELDS, contexts, write_label
 from lightning_wavenet.text.matching import matched
+from lightning_wavenet.text.pronunciation import Lexicon
 from lightning_wavenet.text.structure import structure
 
 HOP = 8
@@ -163,6 +164,20 @@ def test_frames_of_training_are_those_for_speaking_to_the_bit(tmp_path):
     melody = f0.expand(f0.keep(hertz), 0, 80)
     assert made.tobytes() == np.concatenate([ours, melody]).tobytes()
     assert made.shape[0] == data.vocabulary.frame_channels == linguistic.channels + 2
+
+
+def test_words_are_said_as_a_users_lexicon_has_them(tmp_path):
+    """Without it the phones are not of the text; another lexicon makes other frames, and not those that are kept."""
+    lab(tmp_path / "lab" / "u00.lab", PHONES)
+    own, options = tmp_path / "own.txt", {"alignments": tmp_path / "lab", "text": "The xyqz sat."}
+    right = frames(corpus(tmp_path, alignments=tmp_path / "lab"))
+    own.write_text("XYQZ  K AE1 T\n")
+    made = frames(corpus(tmp_path, lexicon=own, **options))
+    assert made.tobytes() == right.tobytes()
+    own.write_text("XYQZ  K AE1 T S\nSAT  AE1 T\n")
+    Lexicon.english.cache_clear()
+    data = corpus(tmp_path, lexicon=own, **options)
+    assert frames(data).tobytes() != right.tobytes()
 
 
 def test_full_context_labels_give_the_frames_of_text_and_alignment(tmp_path):

@@ -6,9 +6,11 @@ import copy
 
 import pytest
 import torch
+from runs import assert_same, stopped
 from torch import nn
 
 from lightning_wavenet.backbone import WaveNet
+from lightning_wavenet.cli.main import main
 from lightning_wavenet.tasks.optimizers import Muon, orthogonalized
 
 
@@ -97,6 +99,21 @@ def test_gradients_are_left_as_they_were_and_a_closure_is_called():
     gradients = [one.grad.clone() for one in net.parameters()]
     assert Muon(net.named_parameters()).step(lambda: 3.0) == 3.0
     assert all(torch.equal(one.grad, gradient) for one, gradient in zip(net.parameters(), gradients, strict=True))
+
+
+def test_a_run_that_was_stopped_goes_on_to_the_bit(fit):
+    muon = [*fit, "--model.optimizer", "lightning_wavenet.tasks.optimizers.Muon"]
+    main([*muon, "--run", "whole"])
+    main([*muon, "--run", "parts", "--trainer.max_steps", "7"])
+    main([*muon, "--ckpt_path", "parts/checkpoints/last.ckpt"])
+    assert_same("parts", "whole")
+
+
+def test_options_out_of_range_are_refused_in_one_line(fit, capsys):
+    muon = ["--model.optimizer", "lightning_wavenet.tasks.optimizers.Muon"]
+    assert stopped([*fit, *muon, "--model.optimizer.momentum", "1", "--run", "wrong"]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()[-1:]
+    assert line == "wavenet: error: model.optimizer: momentum lies between 0 and 1, got 1.0"
 
 
 def test_parameters_without_names_or_matrices_are_refused():

@@ -54,6 +54,23 @@ def test_cached_logits_are_those_of_the_whole_forward_pass(kind):
     torch.testing.assert_close(torch.cat(logits), teacher_forced(net, stream, codes), atol=1e-5, rtol=0)
 
 
+def test_what_the_past_comes_to_does_not_depend_on_other_streams():
+    """To the bit: a product of 13 rows may be rounded otherwise than one of a single row."""
+    net = build("global")
+    torch.manual_seed(1)
+    history, condition = torch.randint(0, 256, (13, net.history)), torch.randn(13, 3)
+
+    def start(rows: slice) -> Start:
+        return Start(net, history[rows], net.distribution.sampling(), condition[rows])
+
+    with torch.inference_mode():
+        together = [*start(slice(None)).global_terms(), *start(slice(None)).layer_inputs()]
+        for at in range(13):
+            one = start(slice(at, at + 1))
+            alone = [*one.global_terms(), *one.layer_inputs()]
+            assert all(torch.equal(every[at], own[0]) for every, own in zip(together, alone, strict=True))
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("chunk", [1, 17, 1000])
 @pytest.mark.parametrize("engine", ENGINES)

@@ -81,6 +81,13 @@ def test_a_text_has_the_phrases_of_its_punctuation_and_silences_where_words_meet
         found.without([0, 1])
 
 
+def test_what_is_written_alike_is_said_as_its_neighbors_have_it():
+    spoken = structure("To record the record.").phrases[0]
+    assert [" ".join(word.phones) for word in spoken] == ["T UW", "R AH K AO R D", "DH AH", "R EH K ER D"]
+    # The verb's second syllable is stressed, the noun's first.
+    assert [[part.stress for part in spoken[place].syllables] for place in (1, 3)] == [[0, 1], [1, 0]]
+
+
 def test_function_words_are_told_from_content_words():
     said = {word: part_of_speech(word) for word in ("the", "didn't", "it's", "they'll", "would", "dogs", "of", "who")}
     assert said == {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
@@ -27,6 +28,8 @@ class Utterance(NamedTuple):
     """What is said; empty likewise."""
     labels: Sequence[str] = ()
     """A full-context label for each of the phones; empty likewise."""
+    lexicon: Path | None = None
+    """The user's pronunciations of words of the text."""
 
 
 class Kept(NamedTuple):

@@ -14,6 +14,7 @@ from lightning_wavenet.features.extractor import Extractor, Kept, Unusable, Utte
 from lightning_wavenet.text.full_context import FIELDS, Context, contexts, read_label
 from lightning_wavenet.text.matching import Aligned, Mismatch, matched, whole
 from lightning_wavenet.text.phones import Phone
+from lightning_wavenet.text.pronunciation import Lexicon
 from lightning_wavenet.text.structure import CONTENT, Structure
 from lightning_wavenet.text.symbols import CONSONANTS, PHONES, SILENCE, VOWELS, arpabet
 
@@ -137,7 +138,8 @@ class Linguistic(Extractor):
             return Timed(_bare([phone.label for phone in phones]), np.array([phone.end for phone in phones]))
         if not utterance.text:
             raise Mismatch("phone times without a text, which words and syllables are those of")
-        aligned = matched(utterance.text, utterance.phones, length, utterance.sample_rate)
+        lexicon = Lexicon.english(utterance.lexicon)
+        aligned = matched(utterance.text, utterance.phones, length, utterance.sample_rate, lexicon)
         return self.aligned(aligned)
 
     def aligned(self, aligned: Aligned) -> Timed:

@@ -49,6 +49,8 @@ class Muon(Adam):
         matrices: str = r"layers\.\d+\.(dilated|projection)\.weight$|head\.1\.weight$",
         steps: int = 5,
     ) -> None:
+        if not 0 <= momentum < 1:
+            raise ValueError(f"momentum lies between 0 and 1, got {momentum}")
         named = list(params)
         if not all(isinstance(one, tuple) for one in named):
             raise ValueError("Muon tells matrices by their names: give it named_parameters()")
