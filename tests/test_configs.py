@@ -1,5 +1,5 @@
 """Every shipped experiment builds and trains a step, on a synthetic corpus in the original layout; every file of
-`configs/trainers/` goes with any of them."""
+`configs/trainers/` goes with any of them; those of `configs/corpora/` are enough for the verbs that work on a corpus."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from lightning_wavenet.cli.main import main
 
 ROOT = Path(__file__).parents[1]
 EXPERIMENTS = sorted((ROOT / "configs" / "experiments").glob("*.yaml"))
+CORPORA = sorted((ROOT / "configs" / "corpora").glob("*.yaml"))
 TRAINERS = sorted((ROOT / "configs" / "trainers").glob("*.yaml"))
 
 
@@ -70,6 +71,16 @@ def test_experiment_builds_and_trains_a_step(path, corpora, tmp_path, monkeypatc
     arguments += ["--trainer.limit_val_batches", "1"]
     main(arguments)
     assert Path("run/checkpoints/last.ckpt").is_file()
+
+
+@pytest.mark.parametrize("path", CORPORA, ids=lambda path: path.stem)
+def test_a_corpus_alone_is_prepared_and_described(path, corpora, capsys):
+    config = yaml.safe_load(path.read_text())
+    assert config.keys() == {"data"}
+    root = corpora[config["data"]["class_path"].rpartition(".")[2]]
+    for verb in ("prepare", "describe"):
+        main(["data", verb, "--config", str(path), "--data.root", str(root)])
+    assert "24 clips" in capsys.readouterr().out  # four speakers with six each
 
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)

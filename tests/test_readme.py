@@ -45,7 +45,7 @@ def test_commands_for_several_gpus_parse(capsys, monkeypatch):
 
 def test_commands_for_recognition_are_those_of_the_demo(capsys, monkeypatch):
     monkeypatch.chdir(ROOT)
-    make, fit, test, recognize, align = commands("docs/recognition.md")
+    make, fit, test, recognize, align, align_itself = commands("docs/recognition.md")
     assert make[1:4] == ["data", "synthesize", "folder"]
     with pytest.raises(SystemExit):
         main([*fit[1:], "--print_config"])
@@ -57,6 +57,9 @@ def test_commands_for_recognition_are_those_of_the_demo(capsys, monkeypatch):
     checkpoint = "demo/recognizer/checkpoints/best.ckpt"
     assert checkpoint in test
     assert checkpoint == recognize[2] == align[2]
+    corpus = align_itself[align_itself.index("--config") + 1]
+    assert "ckpt" not in " ".join(align_itself)
+    assert (ROOT / corpus).is_file()
     for verb in ("recognize", "align"):
         with pytest.raises(SystemExit) as stop:
             main([verb, "--help"])
