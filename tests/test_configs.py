@@ -1,5 +1,5 @@
 """Every shipped experiment builds and trains a step, on a synthetic corpus in the original layout; every file of
-`configs/trainers/` goes with any of them; those of `configs/corpora/` are enough for the verbs that work on a corpus."""
+`configs/trainers/` goes with any of them; those of `configs/corpora/` are enough for verbs of a corpus."""
 
 from __future__ import annotations
 
