@@ -1,12 +1,21 @@
 """WaveNet as plain torch modules: no Lightning, no files, no command line."""
 
 from lightning_wavenet.backbone.conditioning import Conditions, RepeatUpsampling, TransposedUpsampling, Upsampling
-from lightning_wavenet.backbone.distributions import Distribution, MuLawSoftmax
+from lightning_wavenet.backbone.distributions import (
+    Distribution,
+    GaussianMixture,
+    LinearSoftmax,
+    LogisticMixture,
+    MuLawSoftmax,
+)
 from lightning_wavenet.backbone.wavenet import WaveNet
 
 __all__ = [
     "Conditions",
     "Distribution",
+    "GaussianMixture",
+    "LinearSoftmax",
+    "LogisticMixture",
     "MuLawSoftmax",
     "RepeatUpsampling",
     "TransposedUpsampling",

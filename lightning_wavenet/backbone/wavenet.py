@@ -11,11 +11,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lightning_wavenet.backbone.conditioning import Conditions, Upsampling
-from lightning_wavenet.backbone.distributions import Distribution, MuLawSoftmax, smooth
+from lightning_wavenet.backbone.distributions import Distribution, MuLawSoftmax
+from lightning_wavenet.backbone.distributions.softmax import smooth
 from lightning_wavenet.backbone.local_condition import LocalCondition, UpsampledFrames
 from lightning_wavenet.backbone.residual import ResidualStack
 
 NO_CONDITIONS = Conditions()
+MOST_ONE_HOT = 1_024
+"""Levels of one-hot input, at most."""
 
 
 class WaveNet(nn.Module):
@@ -32,7 +35,8 @@ class WaveNet(nn.Module):
         gate_channels: Width of filter and gate together.
         skip_channels: Width of the skip sum.
         head_channels: Width between the head's two 1x1 layers.
-        input: "one-hot" feeds codes as one-hot vectors, "scalar" feeds their amplitude.
+        input: "one-hot" feeds codes as one-hot vectors, of 1,024 levels at most, "scalar" feeds their amplitude; "auto"
+            is one-hot as far as that goes.
         input_kernel_size: Taps of the input layer; 1 leaves out its convolution over time.
         bias: Whether convolutions and projections have biases (the head always has).
         shared_projection: One 1x1 projection for residual and skip, as Figure 4 draws it, instead of one for each;
@@ -50,7 +54,7 @@ class WaveNet(nn.Module):
         gate_channels: int = 128,
         skip_channels: int = 256,
         head_channels: int = 256,
-        input: Literal["one-hot", "scalar"] = "one-hot",
+        input: Literal["auto", "one-hot", "scalar"] = "auto",
         input_kernel_size: int = 2,
         bias: bool = True,
         shared_projection: bool = False,
@@ -80,7 +84,6 @@ class WaveNet(nn.Module):
         self.gate_channels = gate_channels
         self.skip_channels = skip_channels
         self.head_channels = head_channels
-        self.input = input
         self.input_kernel_size = input_kernel_size
         self.bias = bias
         self.shared_projection = shared_projection
@@ -88,10 +91,18 @@ class WaveNet(nn.Module):
         self.upsampling = upsampling
         self.local_channels = 0 if upsampling is None else upsampling.channels
         self.distribution: Distribution = MuLawSoftmax() if distribution is None else distribution
-
+        levels = self.distribution.levels
+        if input == "one-hot" and levels > MOST_ONE_HOT:
+            raise ValueError(
+                f"one-hot input takes {MOST_ONE_HOT:,} levels at most, and {type(self.distribution).__name__} has "
+                f"{levels:,}: feed it as scalar input"
+            )
+        self.input: Literal["one-hot", "scalar"] = (
+            input if input != "auto" else "one-hot" if levels <= MOST_ONE_HOT else "scalar"
+        )
         self.input_layer = (
-            OneHotInput(self.distribution.levels, residual_channels, input_kernel_size, bias)
-            if input == "one-hot"
+            OneHotInput(levels, residual_channels, input_kernel_size, bias)
+            if self.input == "one-hot"
             else ScalarInput(self.distribution, residual_channels, input_kernel_size, bias)
         )
         self.stack = ResidualStack(
@@ -283,6 +294,8 @@ class ScalarInput(nn.Module):
         self.distribution = distribution
         self.kernel_size = kernel_size
         self.taps = nn.Linear(kernel_size, channels, bias)
+        # Speech has amplitudes of about 0.1, and the layers above begin well with inputs of about 1.
+        nn.init.normal_(self.taps.weight, std=10.0)
 
     def forward(self, codes: Tensor) -> Tensor:
         """Codes `[B, T]` to `[B, T - kernel_size + 1, C]`."""

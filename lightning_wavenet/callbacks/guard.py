@@ -26,8 +26,9 @@ class Guard(Callback):
     kept in `diverged/step_NNNNNNN/` of the run folder, as `batches.pt` and as wavs.
 
     Args:
-        times: A loss above so many times what a uniform guess costs (`BaseTask.uniform_loss`) has exploded; of a task
-            that names no such cost, only a loss or gradients that are NaN or infinite end the run.
+        times: A loss above so many times what a uniform guess costs (`BaseTask.uniform_loss`) has exploded, or of some
+            outputs a multiple of that (`BaseTask.patience`). Of a task that names no such cost, only a loss or
+            gradients that are NaN or infinite end the run.
     """
 
     def __init__(self, times: float = 3.0) -> None:
@@ -58,11 +59,13 @@ class Guard(Callback):
         """
         batches, losses = self._batches, torch.stack(self._losses).tolist()
         self._batches, self._losses = [], []
-        guess = pl_module.uniform_loss if isinstance(pl_module, BaseTask) else None
+        guess, patience = (
+            (pl_module.uniform_loss, pl_module.patience) if isinstance(pl_module, BaseTask) else (None, 1.0)
+        )
         for batch, loss in zip(batches, losses, strict=True):
             if not math.isfinite(loss):
                 self._end(trainer, pl_module, [batch], f"the loss is {'NaN' if math.isnan(loss) else 'infinite'}")
-            if guess is not None and loss > self.times * guess:
+            if guess is not None and loss > self.times * patience * guess:
                 said = f"the loss has exploded to {loss:.1f} nats, where a uniform guess costs {guess:.1f}"
                 self._end(trainer, pl_module, [batch], said)
         # Where losses are scaled for float16, gradients do overflow, and the scaler leaves those steps out.

@@ -94,7 +94,7 @@ def clip_writer(stem: Path, sample_rate: int, description: Mapping[str, Any]) ->
 
             def write(samples: Tensor) -> None:
                 nonlocal count
-                pcm = (samples.detach().cpu().float().clamp(-1.0, 1.0).numpy() * 32767.0).round().astype(np.int16)
+                pcm = to_pcm(samples.detach().cpu().float().numpy())
                 with complete(partial):
                     file.write(pcm)
                 count += len(pcm)

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lightning_wavenet.backbone.distributions.mixtures import Float32Linear
 from lightning_wavenet.sampling.session import ConditionWindow, Start
 
 BLOCK = 32
@@ -54,7 +55,10 @@ class CudaSession:
         self.present_weights = [self._copy(layer.dilated.weight[:, width:]) for layer in layers]
         self.projections = [self._copy_of(layer.projection) for layer in layers]
         self.skip = self._copy_of(stack.skip)
-        self.head = [(self._copy(layer.weight), self._copy(layer.bias)) for layer in backbone.head_layers()]
+        hidden, output = backbone.head_layers()
+        self.hidden = self._copy(hidden.weight), self._copy(hidden.bias)
+        exact = torch.float32 if isinstance(output, Float32Linear) else self.dtype
+        self.output = output.weight.detach().to(exact, copy=True), output.bias.detach().to(exact, copy=True)
         self.input_layer = copy.deepcopy(backbone.input_layer)
         biases = [layer.dilated.bias if layer.dilated.bias is not None else 0.0 for layer in layers]
         terms = [torch.zeros(streams, backbone.gate_channels, device=self.device) + bias for bias in biases]
@@ -164,8 +168,8 @@ class CudaSession:
                 x = x + projected[-1]
         self.rings.index_copy_(0, (self.bases + self.position % self.reaches).flatten(), self.present)
         skips = torch.stack(projected).sum(0) if self.skip is None else F.linear(torch.cat(gated, dim=-1), *self.skip)
-        (hidden, hidden_bias), (output, output_bias) = self.head
-        parameters = F.linear(F.relu(F.linear(F.relu(skips), hidden, hidden_bias)), output, output_bias)
+        hidden = F.relu(F.linear(F.relu(skips), *self.hidden))
+        parameters = F.linear(hidden.to(self.output[0].dtype), *self.output)
         code = self.draw(parameters.float(), self.uniforms[:, step])
         self.codes[:, step] = code
         self.recent.copy_(torch.cat([self.recent[:, 1:], code.unsqueeze(1)], dim=1))

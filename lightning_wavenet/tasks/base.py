@@ -134,6 +134,11 @@ class BaseTask(pl.LightningModule, ABC):
         return None
 
     @property
+    def patience(self) -> float:
+        """How many times as much as usual a loss may be before training counts as exploded."""
+        return 1.0
+
+    @property
     def train_figures(self) -> Sequence[str] | None:
         """Names of what training steps log; None where a task does not tell."""
         return None

@@ -58,6 +58,11 @@ class GenerationTask(BaseTask):
         return math.log(self.model.backbone.distribution.levels)
 
     @property
+    def patience(self) -> float:
+        """Of the output."""
+        return self.model.backbone.distribution.patience
+
+    @property
     def train_figures(self) -> Sequence[str]:
         """The bits per sample of a batch, beside the measures of speed that the command adds."""
         return ("train/bits", *SPEED_FIGURES)
