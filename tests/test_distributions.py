@@ -10,6 +10,7 @@ import torch
 from nets import build
 
 from lightning_wavenet.backbone import Distribution, GaussianMixture, LinearSoftmax, LogisticMixture, MuLawSoftmax
+from lightning_wavenet.backbone.distributions.mixtures import UNIT
 from lightning_wavenet.files.audio import read_audio, write_clip
 
 SOFTMAXES = [MuLawSoftmax(256), MuLawSoftmax(512), MuLawSoftmax(1024), LinearSoftmax(256)]
@@ -25,7 +26,7 @@ def parameters_of(output: Distribution, seed: int = 0) -> torch.Tensor:
     """Random ones, such as a trained net may predict."""
     parameters = torch.randn(output.out_channels, generator=torch.Generator().manual_seed(seed))
     if output in MIXTURES:
-        parameters[-2 * output.components : -output.components] *= 0.2
+        parameters[-2 * output.components : -output.components] *= 0.2 / UNIT
         parameters[-output.components :] -= 5.0
     return parameters
 
@@ -234,7 +235,7 @@ def test_draws_are_of_the_distribution(output):
 
 def test_one_uniform_chooses_the_component_and_the_place_in_it():
     """Weights 1/4 and 3/4; of both components the median and a point a scale above it."""
-    parameters = torch.tensor([0.0, math.log(3), -0.5, 0.25, -8.0, -6.0]).expand(4, 6)
+    parameters = torch.tensor([0.0, math.log(3), -0.5 / UNIT, 0.25 / UNIT, -8.0, -6.0]).expand(4, 6)
     for mixture, above in ((LogisticMixture(2), 1 / (1 + math.exp(-1))), (GaussianMixture(2), 0.8413447460685429)):
         within = [0.5, above]
         uniforms = [0.25 * x for x in within] + [0.25 + 0.75 * x for x in within]

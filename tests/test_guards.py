@@ -14,7 +14,7 @@ import torch
 from nets import build
 
 from datamodules import Audio, AudioFolderDataModule, Crops
-from lightning_wavenet.backbone import MuLawSoftmax, WaveNet
+from lightning_wavenet.backbone import GaussianMixture, LogisticMixture, MuLawSoftmax, WaveNet
 from lightning_wavenet.backbone.fused.gate import _library
 from lightning_wavenet.callbacks.execution import Execution
 from lightning_wavenet.callbacks.guard import Guard
@@ -36,7 +36,7 @@ class Sick(UnconditionalWaveNet):
         loss = super().training_step(batch, batch_idx)
         if batch_idx != 3:
             return loss
-        parameter = self.model.backbone.input_layer.tables
+        parameter = next(self.model.backbone.input_layer.parameters())
         if self.gradient_illness != 1.0:
             parameter.register_hook(lambda gradient: gradient * self.gradient_illness)
         return loss * self.illness
@@ -130,6 +130,21 @@ def test_a_loss_that_is_no_likelihood_ends_training_only_where_it_is_not_finite(
     task.illness = math.nan
     with pytest.raises(TrainingError, match="step 4: the loss is NaN"):
         fit(tones, tmp_path, task, [Guard()])
+
+
+def test_outputs_have_their_own_patience(tones, tmp_path):
+    """200 nats a sample are an explosion of logistics, and of normal distributions an onset out of silence."""
+
+    def run(distribution, loss):
+        task = Sick(lambda: build(distribution=distribution))
+        task.illness = loss / 12  # About what such a net costs untrained.
+        return fit(tones, tmp_path, task, [Guard()])
+
+    with pytest.raises(TrainingError, match=r"has exploded to \d{3}\.\d nats, where a uniform guess costs 11\.1"):
+        run(LogisticMixture(), 200)
+    run(GaussianMixture(), 200)
+    with pytest.raises(TrainingError, match=r"has exploded to \d{3,4}\.\d nats, where a uniform guess costs 11\.1"):
+        run(GaussianMixture(), 600)
 
 
 def test_how_many_times_a_guess_a_loss_may_cost_is_an_option(tones, tmp_path):

@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from lightning_wavenet.backbone import TransposedUpsampling, WaveNet
+from lightning_wavenet.backbone import LogisticMixture, TransposedUpsampling, WaveNet
 from lightning_wavenet.benchmarks.rounds import device_name, forget_peak_memory, in_turn, peak_memory_mb
 from lightning_wavenet.sampling import Sampler, Stream, native
 
@@ -41,8 +41,14 @@ def tts() -> WaveNet:
     return WaveNet(upsampling=TransposedUpsampling(frame_channels=80, strides=(8, 10), channels=80))
 
 
+def paper_16_bits() -> WaveNet:
+    """`paper`, with a mixture of ten logistics over 16-bit samples."""
+    return WaveNet(distribution=LogisticMixture())
+
+
 NETS: dict[str, Callable[[], WaveNet]] = {
     "paper": paper,
+    "paper-16-bits": paper_16_bits,
     "deepvoice-20-32-128": deep_voice_20,
     "deepvoice-40-64-256": deep_voice_40,
     "tts": tts,

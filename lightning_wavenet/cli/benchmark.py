@@ -22,7 +22,7 @@ R = TypeVar("R")
 
 
 def generate(
-    net: Literal["paper", "deepvoice-20-32-128", "deepvoice-40-64-256", "tts"] = "paper",
+    net: Literal["paper", "paper-16-bits", "deepvoice-20-32-128", "deepvoice-40-64-256", "tts"] = "paper",
     engines: str = "eager,native,cuda",
     batch: str = "1,16",
     threads: str | None = None,

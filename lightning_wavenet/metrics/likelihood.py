@@ -8,6 +8,23 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from lightning_wavenet.backbone import Distribution
+
+
+def nats_of_16_bits(nats: Tensor, codes: Tensor, distribution: Distribution) -> Tensor:
+    """Likelihoods of codes as likelihoods of 16-bit samples, by which outputs of different codecs compare.
+
+    A code's probability is spread evenly over the 16-bit samples that it stands for.
+
+    Args:
+        nats: Negative log-likelihoods of the codes, `[...]`.
+        codes: Of 16-bit recordings, int64 `[...]`.
+        distribution: Whose codes they are.
+    """
+    samples = torch.arange(-32_768, 32_768, device=codes.device) / 32_768
+    covered = torch.bincount(distribution.encode(samples), minlength=distribution.levels)
+    return nats + covered.double().log()[codes].to(nats.dtype)
+
 
 class BitsPerSample(Metric):
     """Mean negative log-likelihood in bits a sample, over samples: long batches weigh more than short ones.

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lightning_wavenet.backbone import WaveNet
 from lightning_wavenet.data.batch import Batch
-from lightning_wavenet.metrics import BitsPerSample
+from lightning_wavenet.metrics import BitsPerSample, nats_of_16_bits
 from lightning_wavenet.models import Clip, GenerativeModel
 from lightning_wavenet.sampling import Sampler
 from lightning_wavenet.tasks.base import SPEED_FIGURES, BackboneCallable, BaseTask
@@ -41,6 +41,7 @@ class GenerationTask(BaseTask):
         self.backbone = backbone
         self.validation_bits = BitsPerSample()
         self.test_bits = BitsPerSample()
+        self.test_bits_of_16 = BitsPerSample()
         self._predicted = 0
 
     def configure_callbacks(self) -> list[Callback]:
@@ -80,9 +81,14 @@ class GenerationTask(BaseTask):
         self.log("val/bits", self.validation_bits, prog_bar=True, batch_size=len(batch.ids))
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Adds a batch to "test/bits"."""
-        self.test_bits.update(*self.model.nats(batch))
+        """Adds a batch to "test/bits", and to "test/bits_of_16", by which outputs of different codecs compare."""
+        nats, mask = self.model.nats(batch)
+        self.test_bits.update(nats, mask)
         self.log("test/bits", self.test_bits, batch_size=len(batch.ids))
+        distribution = self.model.backbone.distribution
+        codes = distribution.encode(batch.audio)[:, -nats.shape[1] :]
+        self.test_bits_of_16.update(nats_of_16_bits(nats, codes, distribution), mask)
+        self.log("test/bits_of_16", self.test_bits_of_16, batch_size=len(batch.ids))
 
     def on_predict_start(self) -> None:
         """Counts clips from the first."""

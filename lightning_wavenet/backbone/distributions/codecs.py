@@ -80,7 +80,7 @@ class Linear:
     def encode(self, waveform: Tensor) -> Tensor:
         """Float waveform `[...]` to int64 codes `[...]`; 1 itself is a step more than the highest code stands for."""
         half = self.levels // 2
-        return ((waveform * half).round() + half).clamp(0, self.levels - 1).long()
+        return ((waveform * half + 0.5).floor() + half).clamp(0, self.levels - 1).long()
 
     def decode(self, codes: Tensor) -> Tensor:
         """Int64 codes `[...]` to a float32 waveform `[...]`."""

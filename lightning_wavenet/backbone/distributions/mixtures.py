@@ -19,9 +19,9 @@ from torch.nn import functional as F
 
 from lightning_wavenet.backbone.distributions.codecs import Linear
 
-UNIT = 1 / 16
-"""Amplitude that the net's numbers for means count in. An optimizer moves numbers by steps of one size, and what is
-fine for logarithms and logits would be coarse for amplitudes."""
+UNIT = 1 / 1024
+"""Amplitude that the net's numbers for means count in. Optimizers move numbers by steps of one size, and what is fine
+for logits and logarithms is coarse for amplitudes, and has gradients as much larger."""
 NARROWEST, WIDEST = -13.0, 4.0
 """Log-scales of components are kept between them; a step is exp(-10.4) wide."""
 

@@ -51,7 +51,7 @@ public:
         const double log_scale = std::clamp(double(means[components_ + k]), narrowest_, widest_);
         const double x = unit_ * means[k] + temperature_ * std::exp(log_scale) * Shape::quantile(within);
         if (std::isnan(x)) return HALF;
-        return int32_t(std::clamp(std::nearbyint(x * HALF), -double(HALF), double(HALF - 1))) + HALF;
+        return int32_t(std::clamp(std::floor(x * HALF + 0.5), -double(HALF), double(HALF - 1))) + HALF;
     }
 
 private:
