@@ -14,7 +14,7 @@ $(INSTALLED): pyproject.toml
 	touch $@
 
 demo: install
-	$(BIN)/wavenet data synthesize folder --out demo/corpus --speakers 4 --clips 100 --overwrite
+	$(BIN)/wavenet data synthesize folder --out demo/corpus --source digits --speakers 4 --clips 100 --overwrite
 	$(BIN)/wavenet fit --config configs/experiments/demo.yaml --run demo/run --overwrite
 	$(BIN)/wavenet generate demo/run/checkpoints/last.ckpt --out demo/clips --num 12 --seconds 3 --temperature 0.9 --overwrite
 	@if $(BIN)/python -c "import resemblyzer, speechmos.dnsmos" 2> /dev/null; then \

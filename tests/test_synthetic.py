@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
+from collections.abc import Iterator
+from dataclasses import replace
 from importlib.util import find_spec
 from itertools import combinations, pairwise
 from pathlib import Path
@@ -19,7 +21,7 @@ from datamodules.cache import Audio
 from datamodules.espeak import PAUSE, Espeak, Utterance, Voice, phones_of
 from datamodules.phone_times import read_phones
 from datamodules.sentences import sentences
-from datamodules.synthetic import SPEAKERS, synthesize_folder, synthesize_vctk, tone_speakers, tones
+from datamodules.synthetic import DIGIT_SPEAKERS, SPEAKERS, synthesize_folder, synthesize_vctk, tone_speakers, tones
 from datamodules.vctk import VCTKDataModule
 from lightning_wavenet.errors import RequestError
 from lightning_wavenet.text.phones import Phone
@@ -83,9 +85,16 @@ def test_phones_cover_the_clip_and_pauses_are_silent(speaker):
             assert (label == PAUSE) == (not utterance.samples[start:end].any()), label
 
 
+def spoken_clips(source: str, sample_rate: int) -> Iterator[synthetic.Clip]:
+    if source == "speech":
+        return synthetic.speech(SPEAKERS[0], sentences(30, seed=1), sample_rate)
+    shifted = DIGIT_SPEAKERS[2]
+    return synthetic.digits(shifted, ["six seven zero five", "one zero seven six"] * 10, sample_rate)
+
+
 @needs_espeak
-@pytest.mark.parametrize("sample_rate", [16_000, 48_000])
-def test_phones_are_where_they_sound(sample_rate):
+@pytest.mark.parametrize(("source", "sample_rate"), [("speech", 16_000), ("speech", 48_000), ("digits", 22_050)])
+def test_phones_are_where_they_sound(source, sample_rate):
     window = sample_rate // 80  # 12.5 ms
 
     def hiss(samples: np.ndarray) -> float:
@@ -94,7 +103,7 @@ def test_phones_are_where_they_sound(sample_rate):
         return float(power[round(3000 * len(power) / (sample_rate / 2)) :].sum() / power.sum())
 
     sibilants, vowels = [], []
-    for clip in synthetic.speech(SPEAKERS[0], sentences(30, seed=1), sample_rate):
+    for clip in spoken_clips(source, sample_rate):
         spoken = [rms(clip.samples[p.start : p.end]) for p in clip.phones if p.label in VOWELS]
         # Resampling rings a little into a pause: 10 ms in, there is nothing left.
         edge = sample_rate // 100
@@ -112,6 +121,36 @@ def test_phones_are_where_they_sound(sample_rate):
     assert len(sibilants) > 25
     assert np.percentile(sibilants, 5) > 0.5
     assert np.percentile(vowels, 95) < 0.4
+
+
+@needs_espeak
+def test_clips_of_digits_begin_and_end_with_the_voice():
+    text = "nine two eight"
+    for speaker in DIGIT_SPEAKERS:
+        (clip,), (whole,) = (list(say(speaker, [text], 8_000)) for say in (synthetic.digits, synthetic.speech))
+        heard = np.flatnonzero(np.abs(clip.samples) > 0.01 * np.abs(clip.samples).max())
+        assert heard[0] < 0.03 * 8_000
+        assert len(clip.samples) - heard[-1] < 0.06 * 8_000 < len(whole.samples) - len(clip.samples)
+        assert [phone.label for phone in clip.phones] == [phone.label for phone in whole.phones]
+        assert clip.phones[0].start == 0
+        assert clip.phones[-1].end == len(clip.samples)
+        assert all(one.end == other.start for one, other in pairwise(clip.phones))
+
+
+@needs_espeak
+def test_a_smaller_head_is_higher_and_no_longer_at_it():
+    """Played 1.25 times as fast: pauses, vowels and periods of the voice are 0.8 times as long."""
+    voice = replace(DIGIT_SPEAKERS[2], shift=1.0)
+    (small,), (large,) = (synthetic.speech(speaker, ["two"], 22_050) for speaker in (DIGIT_SPEAKERS[2], voice))
+    assert len(small.samples) / len(large.samples) == pytest.approx(0.8, abs=0.01)
+    periods = []
+    for clip in (small, large):
+        vowel = max((phone for phone in clip.phones if phone.label in VOWELS), key=lambda p: p.end - p.start)
+        middle = (vowel.start + vowel.end) // 2
+        part = clip.samples[middle - 800 : middle + 800].astype(float)
+        similarity = np.correlate(part, part, "full")[len(part) - 1 :]
+        periods.append(100 + similarity[100:400].argmax())  # 55 to 220 Hz
+    assert periods[0] / periods[1] == pytest.approx(0.8, abs=0.04)
 
 
 @needs_espeak

@@ -19,7 +19,7 @@ def vctk(
     out: Path,
     speakers: int = 4,
     clips: int = 10,
-    source: Literal["speech", "tones"] = "speech",
+    source: Literal["speech", "digits", "tones"] = "speech",
     seed: int = 0,
     seconds: float = 3.0,
     overwrite: bool = False,
@@ -30,7 +30,8 @@ def vctk(
         out: Folder that VCTK-Corpus-0.92 is made in.
         speakers: How many, at most 20 with speech and 109 with tones.
         clips: Recordings a speaker; of speech the first quarter, at most 24, is read by all speakers.
-        source: Speech by espeak-ng (the extra "synthetic"), or one tone a speaker.
+        source: Sentences by espeak-ng (the extra "synthetic"), digits by four of its clearest voices, or one tone a
+            speaker.
         seed: Decides texts and levels; the same options give the same bytes.
         seconds: About how long a recording is (s).
         overwrite: Replace a corpus that was made here before.
@@ -45,7 +46,7 @@ def folder(
     out: Path,
     speakers: int = 4,
     clips: int = 10,
-    source: Literal["speech", "tones"] = "speech",
+    source: Literal["speech", "digits", "tones"] = "speech",
     seed: int = 0,
     seconds: float = 3.0,
     sample_rate: int = 22_050,
@@ -59,7 +60,8 @@ def folder(
         out: The folder.
         speakers: How many, at most 20 with speech and 109 with tones.
         clips: Recordings a speaker.
-        source: Speech by espeak-ng (the extra "synthetic"), or one tone a speaker.
+        source: Sentences by espeak-ng (the extra "synthetic"), digits by four of its clearest voices, or one tone a
+            speaker.
         seed: Decides texts and levels; the same options give the same bytes.
         seconds: About how long a recording is (s).
         sample_rate: Samples a second (Hz); 22050 is espeak's own.
