@@ -60,7 +60,7 @@ def test_help(capsys):
     text = helped(capsys, "synthesize", "vctk")
     assert "VCTK 0.92: 48 kHz FLAC" in text
     assert "About how long a recording is (s). (type: float, default: 3.0)" in text
-    assert "--source {speech,tones}" in text
+    assert "--source {speech,digits,tones}" in text
     text = helped(capsys, "synthesize", "folder")
     assert "Samples a second (Hz)" in text
     assert "--data CONFIG" in helped(capsys, "describe")
