@@ -4,7 +4,7 @@
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
@@ -20,8 +20,9 @@ def generate(
     /,
     out: Path | None = None,
     num: int = 1,
-    seconds: float = 3.0,
+    seconds: float | None = None,
     speaker: str | None = None,
+    frames_from: Sequence[Path] = (),
     prime: Path | None = None,
     seed: int = 0,
     temperature: float | None = None,
@@ -38,8 +39,9 @@ def generate(
         ckpt: A checkpoint that wavenet fit wrote.
         out: Folder for the clips; needed for all but a live check.
         num: Clips, of each speaker where the model knows speakers.
-        seconds: Length of each clip (s).
+        seconds: Length of each clip (s); by default 3, or as long as the frames.
         speaker: Whose voice, or several joined by commas; by default every speaker that the model knows.
+        frames_from: Recordings whose frames a model of frames speaks from, such as a vocoder.
         prime: Recording to continue; without one a clip begins out of silence.
         seed: Seed of the first clip; the others count on from it.
         temperature: Less than 1 is more conservative; by default 1, which samples from the model.
@@ -77,12 +79,13 @@ def generate(
         raise RequestError(f"{ckpt} holds a {type(model).__name__}, which does not generate")
     sampler = Sampler(model.backbone, engine, precision, temperature=temperature, top_p=top_p)
     used, rate = sampler.engine, model.vocabulary.sample_rate
-    batch, streams = model.plan(seconds, num, seed, prime, **({} if speaker is None else {"speaker": speaker}))
+    given = {} if speaker is None else {"speaker": speaker}
+    batch, streams = model.plan(seconds, num, seed, prime, frames_from, **given)
     if out is not None:
         need_distinct((id, out / f"{id}.wav") for id in batch.ids)
         refuse_existing([out / f"{id}{suffix}" for id in batch.ids for suffix in CLIP_SUFFIXES], overwrite)
 
-    samples, chunk_samples = streams[0].samples, max(1, rate // 10)
+    samples, chunk_samples = sum(stream.samples for stream in streams), max(1, rate // 10)
     about = model.descriptions(batch, streams, sampler, prime)
     # A live check is of all streams side by side.
     together = len(streams) if out is None else AT_ONCE
@@ -90,7 +93,7 @@ def generate(
     arrivals: list[float] = []
     done, spent = 0, 0.0
     with _ended_by_sigterm(), Progress(*columns) as progress:
-        bar = progress.add_task("", total=samples * len(streams), rtf="-")
+        bar = progress.add_task("", total=samples, rtf="-")
         for first in range(0, len(streams), together):
             part = slice(first, first + together)
             with ExitStack() as files:
@@ -109,7 +112,9 @@ def generate(
                 spent += arrivals[-1]
 
     count = "1 clip" if len(streams) == 1 else f"{len(streams)} clips"
-    made = f"{count} of {samples / rate:g} s at {rate} Hz by the {used.name} engine in {used.precision}"
+    lengths = sorted({stream.samples / rate for stream in streams})
+    long = f"{lengths[0]:g} s" if len(lengths) == 1 else f"{lengths[0]:.2f} to {lengths[-1]:.2f} s"
+    made = f"{count} of {long} at {rate} Hz by the {used.name} engine in {used.precision}"
     if out is None:
         print(f"{made}: {live_verdict(arrivals, chunk_samples / rate)}")
     else:

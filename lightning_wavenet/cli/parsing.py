@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
@@ -39,7 +39,8 @@ def verb_parser(function: Callable[..., None], arguments: list[str], **options: 
     """A parser of a function's parameters, explained by its docstring.
 
     Parameters that are positional only are so on the command line; a bool is a flag, such as `--overwrite`; `data` is
-    the corpus, which a `--config` may give.
+    the corpus, which a `--config` may give; a Sequence takes as many
+    words as come, such as `--frames_from *.wav`.
 
     Args:
         function: What the verb does. Its annotations must not be postponed.
@@ -60,6 +61,9 @@ def verb_parser(function: Callable[..., None], arguments: list[str], **options: 
             add_corpus(parser, arguments)
         elif parameter.annotation is bool:
             add_flag(parser, f"--{name}", texts[name])
+        elif get_origin(parameter.annotation) is Sequence:
+            (kind,) = get_args(parameter.annotation)
+            parser.add_argument(f"--{name}", type=kind, help=texts[name], nargs="+", default=list(parameter.default))
         else:
             continue
         own.add(name)

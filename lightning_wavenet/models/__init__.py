@@ -8,6 +8,7 @@ from lightning_wavenet.models.generation import GenerativeModel
 from lightning_wavenet.models.model import Model
 from lightning_wavenet.models.recognition import PhoneRecognizer, TimedPhone
 from lightning_wavenet.models.speaker import SpeakerModel
+from lightning_wavenet.models.tts import TTSModel
 from lightning_wavenet.models.unconditional import UnconditionalModel
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Model",
     "PhoneRecognizer",
     "SpeakerModel",
+    "TTSModel",
     "TimedPhone",
     "UnconditionalModel",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -19,6 +19,9 @@ from lightning_wavenet.models.clip import Clip, ClipDescription
 from lightning_wavenet.models.model import Model
 from lightning_wavenet.sampling import Sampler, Stream
 from lightning_wavenet.sampling.sampler import EngineName, Precision
+
+_SECONDS = 3.0
+"""Length of a clip where nothing says how long it is to be."""
 
 
 class Plan(NamedTuple):
@@ -35,19 +38,19 @@ class GenerativeModel(Model):
     A kind of model says what its backbone is conditioned on (`condition`), and how names become that (`choices`,
     `batch`) and the other way round (`names`).
 
-    Attributes:
-        fields: Fields of a batch that `condition` reads, beside frames.
-
     Args:
         backbone: The net.
         vocabulary: Of the corpus.
     """
 
-    fields: ClassVar[frozenset[str]] = frozenset()
-
     def __init__(self, backbone: WaveNet, vocabulary: Vocabulary) -> None:
         super().__init__(vocabulary)
         self.backbone = backbone
+
+    @property
+    def fields(self) -> frozenset[str]:
+        """Fields of a batch that `condition` reads, beside frames."""
+        return frozenset()
 
     @abstractmethod
     def condition(self, batch: Batch) -> Conditions:
@@ -123,43 +126,60 @@ class GenerativeModel(Model):
         return streams
 
     def plan(
-        self, seconds: float, num: int = 1, seed: int = 0, prime: str | Path | Tensor | None = None, **given: str
+        self,
+        seconds: float | None = None,
+        num: int = 1,
+        seed: int = 0,
+        prime: str | Path | Tensor | None = None,
+        frames_from: Sequence[str | Path | Tensor] = (),
+        **given: str,
     ) -> Plan:
         """Clips to generate, `num` under each of the conditions that are chosen.
 
         Args:
-            seconds: Length of each (s).
+            seconds: Length of each (s); None: 3.
             num: How many, of each.
             seed: Of the first clip; the others count on from it.
             prime: Recording to continue: a file, or `[P]` at the model's rate.
+            frames_from: Recordings that lend their frames, to a model that takes some.
             given: Conditions by name, such as speaker="p225"; all that the model knows where none is given.
 
         Raises:
             RequestError: The model cannot do that.
         """
-        if num < 1 or seconds <= 0 or seed < 0:
-            raise RequestError(f"num and seconds must be positive, seed not negative; got {num}, {seconds} and {seed}")
-        if self.backbone.upsampling is not None:
-            raise RequestError("this model is conditioned on frames, which are not given by name")
+        check_amounts(seconds, num, seed)
+        if frames_from:
+            raise RequestError("this model is not conditioned on frames: leave out --frames_from")
         choices = [choice for choice in self.choices(given) for _ in range(num)]
-        rate = self.vocabulary.sample_rate
-        recording = torch.zeros(0) if prime is None else prime
-        if not isinstance(recording, Tensor):
-            recording = read_audio(recording, rate)
-        batch = self.batch(choices, recording.expand(len(choices), -1).to(self.device))
+        rate, recording = self.vocabulary.sample_rate, self.recording(prime)
+        batch = self.batch(choices, recording.expand(len(choices), -1))
         ids = ["_".join([*choice.values(), f"{row % num:03d}"]) for row, choice in enumerate(choices)]
         batch = batch._replace(ids=ids)
         seeds = range(seed, seed + len(choices))
-        samples = max(1, round(seconds * rate))
+        samples = max(1, round((_SECONDS if seconds is None else seconds) * rate))
         return Plan(batch, self.streams(batch, samples, seeds, prime_samples=len(recording)))
+
+    def recording(self, prime: str | Path | Tensor | None) -> Tensor:
+        """A recording to continue, `[P]` on the model's device; empty for None.
+
+        Args:
+            prime: A file, or `[P]` at the model's rate.
+
+        Raises:
+            RequestError: The file cannot be read.
+        """
+        if not isinstance(prime, Tensor):
+            prime = torch.zeros(0) if prime is None else read_audio(prime, self.vocabulary.sample_rate)
+        return prime.to(self.device)
 
     def generate(
         self,
-        seconds: float = 3.0,
+        seconds: float | None = None,
         *,
         num: int = 1,
         seed: int = 0,
         prime: str | Path | Tensor | None = None,
+        frames_from: Sequence[str | Path | Tensor] = (),
         temperature: float | None = None,
         top_p: float | None = None,
         engine: EngineName = "auto",
@@ -169,10 +189,11 @@ class GenerativeModel(Model):
         """Clips, `num` under each of the conditions that are chosen.
 
         Args:
-            seconds: Length of each (s).
+            seconds: Length of each (s); None: 3, or as long as the frames.
             num: How many, of each.
             seed: Of the first clip; the others count on from it.
             prime: Recording to continue: a file, or `[P]` at the model's rate.
+            frames_from: Recordings that lend their frames, to a model that takes some.
             temperature: As `SoftmaxDraw`, 1 where it is not given.
             top_p: As `SoftmaxDraw`, 1 where it is not given.
             engine: As `Sampler`.
@@ -182,7 +203,7 @@ class GenerativeModel(Model):
         Raises:
             RequestError: The model, or this machine, cannot do that.
         """
-        plan = self.plan(seconds, num, seed, prime, **given)
+        plan = self.plan(seconds, num, seed, prime, frames_from, **given)
         sampler = Sampler(self.backbone, engine, precision, temperature=temperature, top_p=top_p)
         waveforms = sampler.generate(plan.streams)
         about = self.descriptions(plan.batch, plan.streams, sampler, None if isinstance(prime, Tensor) else prime)
@@ -227,3 +248,13 @@ class GenerativeModel(Model):
             )
             for row, (id, stream) in enumerate(zip(batch.ids, streams, strict=True))
         ]
+
+
+def check_amounts(seconds: float | None, num: int, seed: int) -> None:
+    """Refuses amounts of clips that are none.
+
+    Raises:
+        RequestError: One of them is out of range.
+    """
+    if num < 1 or (seconds is not None and seconds <= 0) or seed < 0:
+        raise RequestError(f"num and seconds must be positive, seed not negative; got {num}, {seconds} and {seed}")

@@ -8,6 +8,7 @@ from lightning_wavenet.tasks.phone_criterion import PhoneCriterion
 from lightning_wavenet.tasks.predictions import PredictionWriter
 from lightning_wavenet.tasks.recognition import RecognitionWaveNet
 from lightning_wavenet.tasks.speaker import SpeakerWaveNet
+from lightning_wavenet.tasks.tts import TTSWaveNet
 from lightning_wavenet.tasks.unconditional import UnconditionalWaveNet
 
 __all__ = [
@@ -21,5 +22,6 @@ __all__ = [
     "RecognitionWaveNet",
     "RecurrentEncoder",
     "SpeakerWaveNet",
+    "TTSWaveNet",
     "UnconditionalWaveNet",
 ]
