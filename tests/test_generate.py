@@ -13,7 +13,7 @@ import soundfile as sf
 import torch
 
 from lightning_wavenet.benchmarks.rounds import forget_peak_memory, peak_memory_mb
-from lightning_wavenet.cli import generate as module
+from lightning_wavenet.cli import clips as module
 from lightning_wavenet.cli.main import main
 from lightning_wavenet.files.audio import COLUMNS, clip_writer, write_clip
 from lightning_wavenet.sampling import Sampler

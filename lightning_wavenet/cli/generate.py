@@ -1,18 +1,11 @@
 """`wavenet generate`: audio from a checkpoint alone."""
 
 # No postponed annotations here: a parser is made of them.
-import signal
-import sys
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 from lightning_wavenet.cli.parsing import verb
-
-AT_ONCE = 32
-"""Clips that are generated side by side: more would not be faster, and have no end in sight."""
 
 
 def generate(
@@ -57,15 +50,10 @@ def generate(
     Raises:
         RequestError: The request does not fit the checkpoint, or would overwrite something.
     """
-    import time
-    from contextlib import ExitStack
-    from dataclasses import asdict
-
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
+    from lightning_wavenet.cli.clips import make_clips
     from lightning_wavenet.errors import RequestError
     from lightning_wavenet.files.atomic import need_distinct, need_folder, refuse_existing
-    from lightning_wavenet.files.audio import CLIP_SUFFIXES, clip_writer
+    from lightning_wavenet.files.audio import CLIP_SUFFIXES
     from lightning_wavenet.models import GenerativeModel
     from lightning_wavenet.models.checkpoint import load
     from lightning_wavenet.sampling import Sampler
@@ -85,40 +73,19 @@ def generate(
         need_distinct((id, out / f"{id}.wav") for id in batch.ids)
         refuse_existing([out / f"{id}{suffix}" for id in batch.ids for suffix in CLIP_SUFFIXES], overwrite)
 
-    samples, chunk_samples = sum(stream.samples for stream in streams), max(1, rate // 10)
+    chunk_samples = max(1, rate // 10)
     about = model.descriptions(batch, streams, sampler, prime)
-    # A live check is of all streams side by side.
-    together = len(streams) if out is None else AT_ONCE
-    columns = (TextColumn("generating"), BarColumn(), TextColumn("RTF {task.fields[rtf]}"), TimeRemainingColumn())
-    arrivals: list[float] = []
-    done, spent = 0, 0.0
-    with _ended_by_sigterm(), Progress(*columns) as progress:
-        bar = progress.add_task("", total=samples, rtf="-")
-        for first in range(0, len(streams), together):
-            part = slice(first, first + together)
-            with ExitStack() as files:
-                writers = []
-                if out is not None:
-                    clips = [clip_writer(out / one.id, rate, asdict(one)) for one in about[part]]
-                    writers = [files.enter_context(clip) for clip in clips]
-                began = time.monotonic()
-                for chunks in sampler.stream(streams[part], chunk_samples):
-                    arrivals.append(time.monotonic() - began)
-                    for write, chunk in zip(writers, chunks, strict=bool(writers)):
-                        write(chunk)
-                    done += sum(map(len, chunks))
-                    rtf = (spent + arrivals[-1]) / (done / rate)
-                    progress.update(bar, completed=done, rtf=f"{rtf:.2f}")
-                spent += arrivals[-1]
+    stems = [] if out is None else [out / id for id in batch.ids]
+    made = make_clips(sampler, streams, about, stems, chunk_samples)
 
     count = "1 clip" if len(streams) == 1 else f"{len(streams)} clips"
     lengths = sorted({stream.samples / rate for stream in streams})
     long = f"{lengths[0]:g} s" if len(lengths) == 1 else f"{lengths[0]:.2f} to {lengths[-1]:.2f} s"
-    made = f"{count} of {long} at {rate} Hz by the {used.name} engine in {used.precision}"
+    told = f"{count} of {long} at {rate} Hz by the {used.name} engine in {used.precision}"
     if out is None:
-        print(f"{made}: {live_verdict(arrivals, chunk_samples / rate)}")
+        print(f"{told}: {live_verdict(made.arrivals, chunk_samples / rate)}")
     else:
-        print(f"{made} in {out}, RTF {rtf:.2f} (seconds of compute a second of audio)")
+        print(f"{told} in {out}, RTF {made.rtf:.2f} (seconds of compute a second of audio)")
 
 
 def live_verdict(arrivals: list[float], chunk_seconds: float) -> str:
@@ -130,19 +97,6 @@ def live_verdict(arrivals: list[float], chunk_seconds: float) -> str:
         f"does not keep up, playback would stop for {late:.2f} s in all, or has to begin after "
         f"{arrivals[0] + late:.2f} s to go through"
     )
-
-
-@contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """Lets SIGTERM end the block as Ctrl-C does, so that files that are half written are removed."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 main = verb(generate, "generate")

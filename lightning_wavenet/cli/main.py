@@ -18,6 +18,7 @@ VERBS = {
     "test": ("lightning_wavenet.cli.training", "bits per sample, or phone error rate, on the test split"),
     "predict": ("lightning_wavenet.cli.training", "generate a clip for each of the test split's prompts"),
     "generate": ("lightning_wavenet.cli.generate", "generate audio from a checkpoint"),
+    "say": ("lightning_wavenet.cli.say", "say a text"),
     "recognize": ("lightning_wavenet.cli.recognize", "the phones of recordings, with times"),
     "align": ("lightning_wavenet.cli.align", "when each phone of a corpus is said"),
     "judge": ("lightning_wavenet.cli.judge", "how clean clips sound and whose voice they have, by judges from outside"),

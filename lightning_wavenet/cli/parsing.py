@@ -88,11 +88,16 @@ def add_flag(parser: ArgumentParser, name: str, text: str) -> None:
 
 _FLAGS: set[str] = set()
 """Those that some parser has."""
+_HYPHENED = re.compile(r"(?<=^--)[a-z]\w*(?:-\w+)+(?==|$)")
 _TRUTHS = ("true", "yes", "false", "no")
 
 
 def spelled_out(arguments: list[str]) -> list[str]:
-    """Arguments in which a flag says what it is itself, and does not swallow a file that comes after it."""
+    """Arguments in which a flag says what it is itself, and does not swallow a file that comes after it.
+
+    Names of options may have hyphens, as in `--frames-from`.
+    """
+    arguments = [_HYPHENED.sub(lambda name: name[0].replace("-", "_"), one) for one in arguments]
     after = [*arguments[1:], ""][: len(arguments)]
     bare = [one in _FLAGS and following.lower() not in _TRUTHS for one, following in zip(arguments, after, strict=True)]
     return [f"{one}=true" if alone else one for one, alone in zip(arguments, bare, strict=True)]

@@ -7,7 +7,9 @@ from functools import cached_property
 from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from lightning_wavenet.errors import RequestError
 from lightning_wavenet.features.extractor import Extractor, Kept, Unusable, Utterance
@@ -101,6 +103,21 @@ class Linguistic(Extractor):
     def channels(self) -> int:
         """As many as `channel_names`."""
         return len(self.channel_names)
+
+    @property
+    def phone_channels(self) -> slice:
+        """Of the phone itself, one-hot."""
+        first = _AROUND.index("p3") * len(self.phones)
+        return slice(first, first + len(self.phones))
+
+    @property
+    def context_channels(self) -> int:
+        """The first so many channels are the same through a phone; those in it come after them.
+
+        Of these the second is 0 in a phone's first frame alone, and the last tells how many frames it has
+        (`frames_of_phone`).
+        """
+        return self.channels - len(_IN_PHONE)
 
     # From a clip, and for speaking
 
@@ -297,6 +314,11 @@ class Linguistic(Extractor):
         for title, value in zip(_IN_PHONE[1:], logs, strict=True):
             found[title] = f"{float(np.expm1(value * _LOG_SCALE)):.0f}"
         return found
+
+
+def frames_of_phone(channel: Tensor) -> Tensor:
+    """How many frames a phone has, from the last of its channels."""
+    return torch.expm1(channel * _LOG_SCALE)
 
 
 def _bare(labels: Sequence[str]) -> list[Context]:

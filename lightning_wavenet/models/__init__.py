@@ -6,6 +6,7 @@ Needs no Lightning.
 from lightning_wavenet.models.clip import Clip, ClipDescription
 from lightning_wavenet.models.generation import GenerativeModel
 from lightning_wavenet.models.model import Model
+from lightning_wavenet.models.prosody import DurationPredictor, LogF0Predictor
 from lightning_wavenet.models.recognition import PhoneRecognizer, TimedPhone
 from lightning_wavenet.models.speaker import SpeakerModel
 from lightning_wavenet.models.tts import TTSModel
@@ -14,7 +15,9 @@ from lightning_wavenet.models.unconditional import UnconditionalModel
 __all__ = [
     "Clip",
     "ClipDescription",
+    "DurationPredictor",
     "GenerativeModel",
+    "LogF0Predictor",
     "Model",
     "PhoneRecognizer",
     "SpeakerModel",

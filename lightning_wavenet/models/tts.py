@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,9 +19,12 @@ from lightning_wavenet.data.vocabulary import Vocabulary
 from lightning_wavenet.errors import RequestError
 from lightning_wavenet.features import Extractor, Utterance, rebuild
 from lightning_wavenet.files.audio import read_audio
+from lightning_wavenet.models.clip import Clip
 from lightning_wavenet.models.generation import GenerativeModel, Plan, check_amounts
 from lightning_wavenet.models.model import Names
 from lightning_wavenet.models.voices import Voices
+from lightning_wavenet.sampling import Sampler
+from lightning_wavenet.sampling.sampler import EngineName, Precision
 
 
 class FramedClip(NamedTuple):
@@ -32,7 +35,7 @@ class FramedClip(NamedTuple):
     """`[F, N]`."""
     choice: Mapping[str, str]
     """Other conditions by name."""
-    origin: str
+    about: Mapping[str, Any]
     """What the frames were made of, for the description."""
     text: str = ""
     """What is said."""
@@ -78,6 +81,11 @@ class TTSModel(GenerativeModel):
         """What makes its frames, with what was fitted to the corpus that it was trained on."""
         return [rebuild(described) for described in self.vocabulary.features]
 
+    @property
+    def _told(self) -> list[str]:
+        """Names of the features that are not those of a recording alone."""
+        return [extractor.name for extractor in self.extractors if extractor.reads]
+
     def condition(self, batch: Batch) -> Conditions:
         """Frames, and the speaker where the model knows some."""
         if batch.frames is None:
@@ -103,8 +111,8 @@ class TTSModel(GenerativeModel):
     def names(self, batch: Batch, row: int) -> dict[str, Any]:
         """The speaker's name, and what the frames were made of where that is not the clip itself."""
         names = {} if self.voices is None else {"speaker": self.voices.name(batch, row)}
-        sources = (batch.others or {}).get("frames_from")
-        return names if sources is None else names | {"frames_from": sources[row]}
+        about = (batch.others or {}).get("about")
+        return names if about is None else names | about[row]
 
     def named_axes(self) -> Mapping[str, tuple[Names, ...]]:
         """As `SpeakerModel`."""
@@ -121,8 +129,8 @@ class TTSModel(GenerativeModel):
             RequestError: The features are not those of a recording alone, or it cannot be read.
         """
         rate, hop = self.vocabulary.sample_rate, self.vocabulary.hop
-        if told := [extractor.name for extractor in self.extractors if extractor.reads]:
-            raise RequestError(f"{told[0]} frames are made of a text, not of a recording: say wavenet say")
+        if self._told:
+            raise RequestError(f"{self._told[0]} frames are made of a text, not of a recording: say wavenet say")
         assert hop is not None
         waveform = (source if isinstance(source, Tensor) else read_audio(source, rate)).cpu().numpy()
         utterance = Utterance(np.asarray(waveform, np.float32), rate, (), "")
@@ -154,10 +162,9 @@ class TTSModel(GenerativeModel):
         """
         check_amounts(seconds, num, seed)
         if not frames_from:
-            names = " and ".join(feature["name"] for feature in self.vocabulary.features)
-            raise RequestError(
-                f"this model is conditioned on frames ({names}): say of which recordings with --frames_from"
-            )
+            made_of = " and ".join(extractor.name for extractor in self.extractors)
+            how = "say wavenet say" if self._told else "say of which recordings with --frames_from"
+            raise RequestError(f"this model speaks from frames ({made_of}): {how}")
         clips = []
         for place, source in enumerate(frames_from):
             origin = f"frames_{place:03d}" if isinstance(source, Tensor) else str(source)
@@ -165,7 +172,7 @@ class TTSModel(GenerativeModel):
                 frames = self.frames(source, choice.get("speaker", ""))
                 name = "_".join([Path(origin).stem, *choice.values()])
                 ids = [f"{name}_{number:03d}" for number in range(num)] if num > 1 else [name]
-                clips += [FramedClip(id, frames, choice, origin) for id in ids]
+                clips += [FramedClip(id, frames, choice, {"frames_from": origin}) for id in ids]
         return self.plan_frames(clips, seed, seconds, prime)
 
     def plan_frames(
@@ -196,8 +203,76 @@ class TTSModel(GenerativeModel):
             ids=[clip.id for clip in clips],
             frames=pad_sequence([clip.frames.T for clip in clips], batch_first=True).mT.to(self.device),
             text=[clip.text for clip in clips],
-            others={"frames_from": [clip.origin for clip in clips]},
+            others={"about": [clip.about for clip in clips]},
         )
         most = math.inf if seconds is None else max(1, round(seconds * rate))
         samples = [int(min(most, clip.frames.shape[1] * hop - len(recording))) for clip in clips]
         return Plan(batch, self.streams(batch, samples, range(seed, seed + len(clips)), len(recording)))
+
+    def say(
+        self,
+        text: str,
+        *,
+        seed: int = 0,
+        temperature: float | None = None,
+        top_p: float | None = None,
+        engine: EngineName = "auto",
+        precision: Precision = "auto",
+        **options: Any,
+    ) -> Clip:
+        """Says a text.
+
+        Args:
+            text: English.
+            seed: Of the clip.
+            temperature: As `GenerativeModel.generate`.
+            top_p: As `GenerativeModel.generate`.
+            engine: As `Sampler`.
+            precision: As `Sampler`.
+            options: speaker, rate, pitch, duration_model and f0_model, as those of `speaking.speak`.
+
+        Raises:
+            RequestError: The model does not speak from a text, or lacks its models of prosody; or this machine cannot
+                do that.
+        """
+        sampler = Sampler(self.backbone, engine, precision, temperature=temperature, top_p=top_p)
+        plan = self._plan_text(text, seed, **options)
+        (about,) = self.descriptions(plan.batch, plan.streams, sampler)
+        return Clip(sampler.generate(plan.streams)[0], about)
+
+    def say_in_chunks(
+        self,
+        text: str,
+        *,
+        chunk_seconds: float = 0.1,
+        seed: int = 0,
+        temperature: float | None = None,
+        top_p: float | None = None,
+        engine: EngineName = "auto",
+        precision: Precision = "auto",
+        **options: Any,
+    ) -> Iterator[Tensor]:
+        """Says a text, float32 `[samples]` at a time as they are drawn; together they are what `say` gives.
+
+        Args:
+            text: English.
+            chunk_seconds: Length of a chunk (s); the last may be shorter.
+            seed: Of the clip.
+            temperature: As `GenerativeModel.generate`.
+            top_p: As `GenerativeModel.generate`.
+            engine: As `Sampler`.
+            precision: As `Sampler`.
+            options: As `say`.
+
+        Raises:
+            RequestError: As `say`.
+        """
+        sampler = Sampler(self.backbone, engine, precision, temperature=temperature, top_p=top_p)
+        plan = self._plan_text(text, seed, **options)
+        chunk = max(1, round(chunk_seconds * self.vocabulary.sample_rate))
+        return (chunks[0] for chunks in sampler.stream(plan.streams, chunk))
+
+    def _plan_text(self, text: str, seed: int, **options: Any) -> Plan:
+        from lightning_wavenet.models.speaking import speak  # Which loads models, of which this is one.
+
+        return self.plan_frames([speak(self, text, **options)], seed)

@@ -6,6 +6,7 @@ from lightning_wavenet.tasks.confusions import ConfusionTable
 from lightning_wavenet.tasks.generation import GenerationTask
 from lightning_wavenet.tasks.phone_criterion import PhoneCriterion
 from lightning_wavenet.tasks.predictions import PredictionWriter
+from lightning_wavenet.tasks.prosody import DurationModel, LogF0Model
 from lightning_wavenet.tasks.recognition import RecognitionWaveNet
 from lightning_wavenet.tasks.speaker import SpeakerWaveNet
 from lightning_wavenet.tasks.tts import TTSWaveNet
@@ -16,7 +17,9 @@ __all__ = [
     "ConfusionTable",
     "ConvolutionalEncoder",
     "Corpus",
+    "DurationModel",
     "GenerationTask",
+    "LogF0Model",
     "PhoneCriterion",
     "PredictionWriter",
     "RecognitionWaveNet",
