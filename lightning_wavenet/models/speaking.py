@@ -163,9 +163,7 @@ class Speech:
             track = pitch * (self._told(linguistic, speaker) if hertz is None else _of_length(hertz, count))
             frames[self.log_f0.name] = self.log_f0.expand(self.log_f0.keep(track), 0, count, speaker)
         elif pitch != 1.0 or hertz is not None:
-            raise RequestError(
-                "this model is not told its F0 (it speaks from linguistic features alone): leave out --pitch and --f0"
-            )
+            raise RequestError("this model is not told its F0, only what is said: leave out --pitch and --f0")
         starts = [0, *timing.timed.ends[:-1].tolist()]
         labels = [str(context["p3"]) for context in timing.timed.contexts]
         ends = [*timing.timed.ends[:-1].tolist(), timing.length]
