@@ -114,7 +114,7 @@ def test_a_run_from_fit_to_generate(config, capsys):
     for verb, key in (("validate", "val/bits"), ("test", "test/bits")):
         main([verb, "--config", "run/config.yaml", "--ckpt_path", checkpoint])
         assert key in capsys.readouterr().out
-    predict = ["predict", "--config", "run/config.yaml", "--ckpt_path", checkpoint, "--return_predictions", "false"]
+    predict = ["predict", "--config", "run/config.yaml", "--ckpt_path", checkpoint]
     main(predict)
     assert len(list((run / "predictions").rglob("*.wav"))) == 2
     assert "run/predictions has files in it: choose another --run, or say --overwrite" in refused(predict, capsys)

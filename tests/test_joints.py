@@ -123,7 +123,7 @@ def test_predictions_do_not_depend_on_how_many_are_made_at_a_time(fit):
         "--data.crops.prompts=5",
     ]
     for size in (1, 5):
-        main([*verb, "--run", f"by{size}", f"--data.batch_size={size}", "--return_predictions=false"])
+        main([*verb, "--run", f"by{size}", f"--data.batch_size={size}"])
     names = sorted(path.relative_to("by1") for path in Path("by1").rglob("*.wav"))
     assert len(names) == 5
     for name in names:

@@ -91,9 +91,9 @@ def say(
     model = load(ckpt, "cpu" if device == "auto" and engine == "native" else device)
     if not isinstance(model, TTSModel):
         raise RequestError(f"{ckpt} holds a {type(model).__name__}, which does not speak from a text")
+    speech = Speech.of(model, duration_model, f0_model)
     choice = one_speaker(model, speaker)
     sampler = Sampler(model.backbone, engine, precision, temperature=temperature, top_p=top_p)
-    speech = Speech.of(model, duration_model, f0_model)
     words = Lexicon.english(lexicon)
     used, sample_rate = sampler.engine, model.vocabulary.sample_rate
     began = time.monotonic()

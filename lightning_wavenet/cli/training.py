@@ -260,6 +260,10 @@ class WaveNetCLI(LightningCLI):
             else:
                 print(f"checkpoints in {self.trainer.default_root_dir}/checkpoints", flush=True)
 
+    def predict(self, **options: Any) -> None:
+        """Generates; clips are written as they come, and not kept."""
+        self.trainer.predict(**options | {"return_predictions": False})
+
     def after_validate(self) -> None:
         """Says in which unit the figure is."""
         self._report("val", "validation")
