@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from functools import lru_cache
+from pathlib import Path
 from typing import Literal, Self
 
 import numpy as np
@@ -14,7 +15,8 @@ from torch import Tensor
 from torchaudio.functional import melscale_fbanks
 
 from lightning_wavenet.errors import RequestError
-from lightning_wavenet.features.extractor import Extractor, Kept, Utterance
+from lightning_wavenet.features.extractor import Extractor, Kept, Unusable, Utterance
+from lightning_wavenet.features.mel_files import must_be_logarithms, read_mel
 
 _UNDER_THE_ROOT = 1e-9
 """HiFi-GAN adds it to the square of every magnitude, which moves what is near the floor by a hundredth."""
@@ -60,6 +62,7 @@ class MelSpectrogram(Extractor):
 
     name = "mel"
     version = 2
+    takes_frames = True
     fitted = ("mean", "deviation", "lowest", "highest")
 
     def __init__(
@@ -95,12 +98,47 @@ class MelSpectrogram(Extractor):
         return self.bands
 
     def extract(self, utterance: Utterance) -> NDArray[np.float32]:
-        """Logarithms `[bands, ceil(T / hop)]`.
+        """Logarithms `[bands, ceil(T / hop)]`: those of the utterance's file, or else of its audio.
 
         Raises:
             RequestError: The bands do not fit the sample rate.
+            Unusable: The file is not one of such frames of this audio.
         """
-        return self.logarithms(utterance.waveform, utterance.sample_rate)
+        own = self.logarithms(utterance.waveform, utterance.sample_rate)
+        if utterance.frames is None:
+            return own
+        frames = read_mel(utterance.frames, self.bands)
+        must_be_logarithms(frames, float(own.min()), float(own.max()), self.floor)
+        self._must_be_as_long(frames.shape[1], len(utterance.waveform))
+        # HiFi-GAN makes none of a last part of a hop, which is then as the one before.
+        missing = max(own.shape[1] - frames.shape[1], 0)
+        return np.pad(frames[:, : own.shape[1]], ((0, 0), (0, missing)), mode="edge")
+
+    def _must_be_as_long(self, frames: int, samples: int) -> None:
+        """Refuses numbers of frames that the framing does not make of so many samples.
+
+        Raises:
+            Unusable: It is such a number.
+        """
+        whole, kept = samples // self.hop, -(-samples // self.hop)
+        made = {"hifi-gan": {whole, kept}, "tacotron2": {kept, 1 + whole}}
+        if frames in made[self.framing]:
+            return
+        place = f"{frames:,} of {samples:,} samples"
+        for other, numbers in made.items():
+            if frames in numbers:
+                raise Unusable(f"the frames are those of the {other} framing: say data.features.framing {other}", place)
+        raise Unusable(f"not as many frames as the clip has of {self.hop} samples", place)
+
+    def read(self, path: Path) -> NDArray[np.float32]:
+        """The frames of a file that a front end made for a model, `[bands, N]`, ready for `expand`.
+
+        Raises:
+            Unusable: The file cannot be read, or its values are not such as the model was trained on.
+        """
+        frames = read_mel(path, self.bands)
+        must_be_logarithms(frames, self.lowest, self.highest, self.floor)
+        return frames
 
     def logarithms(self, waveform: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
         """Of the magnitudes of a waveform at a rate (Hz), `[bands, ceil(T / hop)]`.
