@@ -14,11 +14,14 @@ import torch
 from runs import stopped
 
 from datamodules import Audio, AudioFolderDataModule, Crops, Split
+from lightning_wavenet.backbone import RepeatUpsampling, WaveNet
 from lightning_wavenet.cli.main import main
 from lightning_wavenet.data.batch import Request
+from lightning_wavenet.data.vocabulary import Vocabulary
 from lightning_wavenet.errors import RequestError
-from lightning_wavenet.features import Extractor, LogF0, MelSpectrogram, Unusable, Utterance
+from lightning_wavenet.features import Extractor, Linguistic, LogF0, MelSpectrogram, Unusable, Utterance
 from lightning_wavenet.features.mel_files import must_be_logarithms, read_mel
+from lightning_wavenet.models import TTSModel
 
 RATE, HOP, WINDOW, BANDS = 8_000, 100, 400, 6
 MEL = {"hop": HOP, "window": WINDOW, "bands": BANDS, "high_hz": None}
@@ -241,16 +244,35 @@ def test_clips_without_frames_or_with_others_are_listed_with_the_reason(recordin
         ("hifi-gan", (41, 41, 40), "tacotron2"),
         ("tacotron2", (41, 41, 40), None),
         ("tacotron2", (40, 41, 40), None),
-        ("tacotron2", (40, 40, 40), "hifi-gan"),
+        ("tacotron2", (41, 40, 40), "hifi-gan"),
     ],
 )
 def test_a_number_of_frames_that_only_the_other_framing_makes_names_it(recordings, tmp_path, framing, frames, other):
-    longest = {id: np.pad(made, ((0, 0), (0, 9)), mode="edge") for id, made in front_end(recordings).items()}
+    longest = {id: np.pad(made, ((0, 0), (0, 9)), mode="edge") for id, made in front_end(recordings, framing).items()}
     made = {id: longest[id][:, :count] for id, count in zip(IDS, frames, strict=True)}
     data = opened(recordings, write(tmp_path / "mels", made), MelSpectrogram(**MEL, framing=framing))
     reasons = [problem.reason for problem in data.problems]
     expected = f"no mel frames: the frames are those of the {other} framing: say data.features.framing {other}"
     assert reasons == ([] if other is None else [expected])
+
+
+@pytest.mark.parametrize(("framing", "other"), [("hifi-gan", "tacotron2"), ("tacotron2", "hifi-gan")])
+def test_frames_of_the_other_framing_are_known_where_their_number_tells_nothing(recordings, tmp_path, framing, other):
+    """Half a hop later or earlier, with an error of two thirds of what that makes."""
+    rng = np.random.default_rng(0)
+    made = {}
+    for id, samples in zip(IDS[1:], LENGTHS[1:], strict=True):
+        wave, _ = sf.read(recordings / f"{id}.wav", dtype="float32")
+        right, wrong = (MelSpectrogram(**MEL, framing=one).logarithms(wave, RATE) for one in (other, framing))
+        assert right.shape[1] == -(-samples // HOP)
+        made[id] = right + rng.normal(0, 0.67 * np.sqrt(np.mean((right - wrong) ** 2)), right.shape).astype(np.float32)
+    folder = write(tmp_path / "mels", made)
+    (without, *wrong) = opened(recordings, folder, MelSpectrogram(**MEL, framing=framing)).problems
+    assert {one.reason for one in wrong} == {
+        f"no mel frames: the frames are those of the {other} framing: say data.features.framing {other}"
+    }
+    assert len(wrong) == 2
+    assert opened(recordings, folder, MelSpectrogram(**MEL, framing=other)).problems == [without]
 
 
 def test_frames_of_another_kind_are_listed_and_where_all_are_training_is_refused(recordings, tmp_path):
@@ -280,6 +302,25 @@ def test_what_cannot_be_done_with_a_folder_of_frames_is_refused(recordings, tmp_
 
 
 # Generation
+
+
+@pytest.mark.parametrize(
+    ("features", "message"),
+    [
+        ([MelSpectrogram(**MEL), LogF0(HOP)], "holds mel frames, and the model is conditioned on mel and f0: give"),
+        ([LogF0(HOP)], "holds mel frames, and the model is conditioned on f0: give recordings"),
+        ([Linguistic(HOP)], "linguistic frames are made of a text"),
+    ],
+)
+def test_models_of_other_frames_take_no_files_of_mel_frames(tmp_path, features, message):
+    np.save(tmp_path / "mel.npy", np.zeros((BANDS, 9), np.float32))
+    channels = sum(feature.channels for feature in features)
+    vocabulary = Vocabulary(
+        RATE, hop=HOP, frame_channels=channels, features=tuple(feature.describe() for feature in features)
+    )
+    net = WaveNet("1..4", upsampling=RepeatUpsampling(channels, HOP))
+    with pytest.raises(RequestError, match=message):
+        TTSModel(net, vocabulary).plan(frames_from=[tmp_path / "mel.npy"])
 
 
 NET = """
