@@ -42,7 +42,7 @@ from datamodules.transcripts import Transcript
 from lightning_wavenet.data.batch import Batch, Request
 from lightning_wavenet.data.vocabulary import Vocabulary
 from lightning_wavenet.errors import CorpusError, RequestError
-from lightning_wavenet.features import Extractor
+from lightning_wavenet.features import FRAME_SUFFIXES, Extractor
 from lightning_wavenet.files.atomic import need_distinct
 from lightning_wavenet.files.audio import clip_stem
 from lightning_wavenet.text.pronunciation import read_lexicon
@@ -72,6 +72,8 @@ class AudioDataModule(pl.LightningDataModule, ABC):
             `wavenet align` writes, in place of what the corpus says.
         lexicon: File of lines `WORD  PH O1 N`, as CMUdict has them, whose pronunciations count before its own where
             phones are made from texts.
+        frames: Folder of ID.npy or ID.pt, mel frames that a text-to-speech front end made of each clip, in place of
+            those that MelSpectrogram makes.
     """
 
     name: str
@@ -87,6 +89,7 @@ class AudioDataModule(pl.LightningDataModule, ABC):
         features: Sequence[Extractor] = (),
         alignments: Path | None = None,
         lexicon: Path | None = None,
+        frames: Path | None = None,
     ) -> None:
         super().__init__()
         if batch_size < 1 or num_workers < 0:
@@ -99,6 +102,10 @@ class AudioDataModule(pl.LightningDataModule, ABC):
         if len({feature.hop for feature in features}) > 1:
             hops = ", ".join(f"{feature.name} {feature.hop}" for feature in features)
             raise RequestError(f"the frames of all features must have one hop (samples), got {hops}")
+        if frames is not None and not any(feature.takes_frames for feature in features):
+            raise RequestError("data.frames are mel frames: add what they are with --data.features+ MelSpectrogram")
+        if frames is not None and audio.trim_silence_db is not None:
+            raise RequestError("data.frames are those of whole recordings: leave out data.audio.trim_silence_db")
         self.audio = audio
         self.split = split
         self.crops = crops
@@ -107,6 +114,7 @@ class AudioDataModule(pl.LightningDataModule, ABC):
         self.features = tuple(features)
         self.alignments = None if alignments is None else Path(alignments).expanduser()
         self.lexicon = None if lexicon is None else Path(lexicon).expanduser()
+        self.frames = None if frames is None else Path(frames).expanduser()
         self.request = Request()
         self._clips: Clips | None = None
         self._served: Clips | None = None
@@ -404,9 +412,21 @@ class AudioDataModule(pl.LightningDataModule, ABC):
         if self.lexicon is not None:
             read_lexicon(self.lexicon)  # What is wrong with it is said before anything is trained.
         clips.lexicon = self.lexicon
-        clips.features = tuple(open_features(self.name, clips, extractor) for extractor in self.features)
+        frames = None if self.frames is None else self._frames_in(self.frames, clips.ids)
+        clips.features = tuple(open_features(self.name, clips, extractor, frames) for extractor in self.features)
         without = [problem for table in clips.features for problem in table.problems(clips.ids)]
         return clips, [*listing.problems, *problems, *without]
+
+    def _frames_in(self, folder: Path, ids: Sequence[str]) -> list[Path | None]:
+        """The file of frames in a folder of each clip."""
+        if not folder.is_dir():
+            raise RequestError(f"data.frames is {folder}, which is not a folder")
+        neighbors = Neighbors()
+        files = [neighbors.find_first(folder / clip_stem(id), FRAME_SUFFIXES) for id in ids]
+        if not any(files):
+            names = " or ".join(f"ID{suffix}" for suffix in FRAME_SUFFIXES)
+            raise RequestError(f"{folder} has frames of none of {len(ids):,} clips: looked for {names}")
+        return files
 
     def _aligned(self, listing: Listing, folder: Path) -> Listing:
         """The listing with the alignments of a folder in place of its own phones."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import datasets
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from datamodules.clips import Clips
 from datamodules.records import Problem, SplitName
-from datamodules.tables import ROWS_A_WRITE, digest, open_table
+from datamodules.tables import ROWS_A_WRITE, digest, open_table, stamp
 from lightning_wavenet.data import blueprint
 from lightning_wavenet.features import Extractor, Kept, Unusable
 
@@ -82,27 +83,39 @@ class FeatureTable:
         return frames
 
 
-def open_features(name: str, clips: Clips, extractor: Extractor) -> FeatureTable:
+def open_features(
+    name: str, clips: Clips, extractor: Extractor, frames: Sequence[Path | None] | None = None
+) -> FeatureTable:
     """The features of a corpus, after extracting them unless that was done with the same clips, options and version.
 
     Args:
         name: Short name of the corpus, part of the names of files.
         clips: What to extract from.
         extractor: How.
+        frames: The file of frames of each clip, None where it has none, for an extractor that takes some; None: they
+            are made of the audio.
     """
     depends: list[object] = [clips.audio_key, clips.label_key if extractor.reads else "", blueprint.describe(extractor)]
     if clips.lexicon is not None and "text" in extractor.reads:
         depends.append(clips.lexicon.read_bytes())
+    frames = frames if extractor.takes_frames else None
+    if frames is not None:
+        depends.append([None if file is None else (file.name, *stamp(file)) for file in frames])
     key = f"{name}-{extractor.name}-v{extractor.version}-{digest(*depends)}"
-    rows = partial(_extracted, clips, extractor)
+    rows = partial(_extracted, clips, extractor, frames)
     table = open_table(clips.folder, "features", key, _COLUMNS, rows)
     return FeatureTable(extractor, table, clips.values("speaker") if "speaker" in clips.fields else [""] * len(clips))
 
 
-def _extracted(clips: Clips, extractor: Extractor) -> Iterator[dict[str, Any]]:
+def _extracted(clips: Clips, extractor: Extractor, frames: Sequence[Path | None] | None) -> Iterator[dict[str, Any]]:
     def row(clip: int) -> dict[str, Any]:
         try:
-            kept = np.ascontiguousarray(extractor.extract(clips.utterance(clip, extractor.reads)), np.float32)
+            utterance = clips.utterance(clip, extractor.reads)
+            if frames is not None:
+                utterance = utterance._replace(frames=frames[clip])
+                if utterance.frames is None:
+                    raise Unusable("data.frames has no file of the clip")
+            kept = np.ascontiguousarray(extractor.extract(utterance), np.float32)
         except Unusable as error:
             return {"rows": 0, "steps": 0, "kept": b"", "problem": error.reason, "place": error.place}
         return {"rows": kept.shape[0], "steps": kept.shape[1], "kept": kept.tobytes(), "problem": None, "place": None}

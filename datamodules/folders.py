@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from datamodules.records import Problem
@@ -39,6 +39,10 @@ class Neighbors:
             # Small letters sort behind capitals.
             self._folders[folder] = {(path.stem, path.suffix.lower()): path for path in paths if path.is_file()}
         return self._folders[folder].get((stem.name, suffix.lower()))
+
+    def find_first(self, stem: Path, suffixes: Iterable[str]) -> Path | None:
+        """The file with the first of some suffixes that there is one with, found as `find` does."""
+        return next((path for suffix in suffixes if (path := self.find(stem, suffix)) is not None), None)
 
 
 def files_below(root: Path) -> tuple[dict[str, Path], list[Problem]]:

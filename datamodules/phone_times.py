@@ -42,8 +42,7 @@ def find_alignment(folder: Path, id: str, neighbors: Neighbors) -> Path | None:
         id: Of the utterance.
         neighbors: What has been looked for before.
     """
-    candidates = (neighbors.find(folder / clip_stem(id), suffix) for suffix in ALIGNMENT_SUFFIXES)
-    return next((path for path in candidates if path is not None), None)
+    return neighbors.find_first(folder / clip_stem(id), ALIGNMENT_SUFFIXES)
 
 
 def read_alignment(path: Path) -> Alignment:

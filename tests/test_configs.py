@@ -29,7 +29,7 @@ def corpora(tmp_path_factory) -> dict[str, Path]:
     """Four tone speakers in each layout; digits are named as in the Free Spoken Digit Dataset."""
     root = tmp_path_factory.mktemp("corpora")
     options = {"speakers": 4, "clips": 6, "source": "tones", "seconds": 1.0}
-    folder = synthesize_folder(root / "folder", sample_rate=16_000, **options)
+    folder = synthesize_folder(root / "folder", sample_rate=22_050, **options)
     digits = root / "digits"
     digits.mkdir()
     letters = "abcd"

@@ -72,7 +72,8 @@ def test_a_task_without_a_wavenet_trains_resumes_and_is_loaded(tones, tmp_path, 
     ]
     fit += ["--data", "AudioFolderDataModule", "--data.root", str(tones), "--data.audio.sample_rate=2000"]
     fit += ["--data.features+=MelSpectrogram", "--data.features.hop=50", "--data.features.window=200"]
-    fit += ["--data.features.bands=6", "--data.crops.samples=500", "--data.split.validation=0.2"]
+    fit += ["--data.features.bands=6", "--data.features.high_hz=1000"]
+    fit += ["--data.crops.samples=500", "--data.split.validation=0.2"]
     fit += ["--trainer.accelerator=cpu", "--run", "run"]
     main([*fit, "--trainer.max_steps=20"])
     said = capsys.readouterr().out

@@ -50,7 +50,7 @@ class Refusing:
         raise PermissionError(errno.EACCES, "Permission denied", str(self.path))
 
 
-@pytest.mark.parametrize("features", [(), (MelSpectrogram(hop=20, window=80, bands=4),)])
+@pytest.mark.parametrize("features", [(), (MelSpectrogram(hop=20, window=80, bands=4, high_hz=None),)])
 def test_a_finished_cache_is_opened_without_its_lock(tmp_path: Path, monkeypatch, features) -> None:
     write_clips(tmp_path / "corpus", ramps([300, 500, 200]))
     built = opened(tmp_path / "corpus", CROPS, features=features)

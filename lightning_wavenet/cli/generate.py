@@ -34,7 +34,8 @@ def generate(
         num: Clips, of each speaker where the model knows speakers.
         seconds: Length of each clip (s); by default 3, or as long as the frames.
         speaker: Whose voice, or several joined by commas; by default every speaker that the model knows.
-        frames_from: Recordings whose frames a model of frames speaks from, such as a vocoder.
+        frames_from: Recordings whose frames a model of frames speaks from, such as a vocoder; or mel frames that a
+            text-to-speech front end made for one, .npy or .pt.
         prime: Recording to continue; without one a clip begins out of silence.
         seed: Seed of the first clip; the others count on from it.
         temperature: Less than 1 is more conservative; by default 1, which samples from the model.

@@ -30,6 +30,8 @@ class Utterance(NamedTuple):
     """A full-context label for each of the phones; empty likewise."""
     lexicon: Path | None = None
     """The user's pronunciations of words of the text."""
+    frames: Path | None = None
+    """A file of frames that were made elsewhere, for an extractor that takes some in place of its own."""
 
 
 class Kept(NamedTuple):
@@ -72,6 +74,7 @@ class Extractor(ABC):
         name: Short name, part of the names of files.
         version: To be raised whenever `extract` gives other values for the same clip and options.
         reads: What it reads beside the audio: "phones", "text", "labels".
+        takes_frames: Whether it takes frames that were made elsewhere (`Utterance.frames`).
         fitted: Attributes that `fit` sets, in plain values; `extract` does not depend on them.
         hop: Samples a frame.
     """
@@ -79,6 +82,7 @@ class Extractor(ABC):
     name: ClassVar[str]
     version: ClassVar[int] = 1
     reads: ClassVar[frozenset[str]] = frozenset()
+    takes_frames: ClassVar[bool] = False
     fitted: ClassVar[tuple[str, ...]] = ()
     hop: int
 

@@ -17,7 +17,7 @@ from lightning_wavenet.backbone import Conditions, WaveNet
 from lightning_wavenet.data.batch import Batch
 from lightning_wavenet.data.vocabulary import Vocabulary
 from lightning_wavenet.errors import RequestError
-from lightning_wavenet.features import Extractor, Utterance, rebuild
+from lightning_wavenet.features import FRAME_SUFFIXES, Extractor, MelSpectrogram, Unusable, Utterance, rebuild
 from lightning_wavenet.files.audio import read_audio
 from lightning_wavenet.models.clip import Clip
 from lightning_wavenet.models.generation import GenerativeModel, Plan, check_amounts
@@ -119,24 +119,40 @@ class TTSModel(GenerativeModel):
         return {} if self.voices is None else self.voices.named_axes("voices")
 
     def frames(self, source: str | Path | Tensor, speaker: str = "") -> Tensor:
-        """Frames `[F, N]` of a recording: a file, or `[T]` at the model's rate.
+        """Frames `[F, N]` of a recording, or those that a text-to-speech front end made for a model of mel frames.
 
         Args:
-            source: The recording.
+            source: A recording, as a file or `[T]` at the model's rate; or a .npy or .pt of mel frames (`read_mel`).
             speaker: Who speaks; empty where that is not known.
 
         Raises:
-            RequestError: The features are not those of a recording alone, or it cannot be read.
+            RequestError: The features are not those of a recording alone, or it cannot be read; or mel frames are not
+                what the model was trained on.
         """
         rate, hop = self.vocabulary.sample_rate, self.vocabulary.hop
         if self._told:
             raise RequestError(f"{self._told[0]} frames are made of a text, not of a recording: say wavenet say")
+        if not isinstance(source, Tensor) and Path(source).suffix.lower() in FRAME_SUFFIXES:
+            return self._mel_frames(Path(source), speaker)
         assert hop is not None
         waveform = (source if isinstance(source, Tensor) else read_audio(source, rate)).cpu().numpy()
         utterance = Utterance(np.asarray(waveform, np.float32), rate, (), "")
         count = -(-len(waveform) // hop)
         parts = [one.expand(one.extract(utterance), 0, count, speaker) for one in self.extractors]
         return torch.from_numpy(np.concatenate(parts))
+
+    def _mel_frames(self, path: Path, speaker: str) -> Tensor:
+        mel = self.extractors[0]
+        if len(self.extractors) > 1 or not isinstance(mel, MelSpectrogram):
+            names = " and ".join(extractor.name for extractor in self.extractors)
+            raise RequestError(f"{path} holds mel frames, and the model is conditioned on {names}: give recordings")
+        if not path.is_file():
+            raise RequestError(f"there is no file {path}")
+        try:
+            frames = mel.read(path)
+        except Unusable as error:
+            raise RequestError(f"{path} cannot be used: {error}") from error
+        return torch.from_numpy(mel.expand(frames, 0, frames.shape[1], speaker))
 
     def plan(
         self,
@@ -154,7 +170,7 @@ class TTSModel(GenerativeModel):
             num: How many, of each.
             seed: Of the first clip; the others count on from it.
             prime: Recording to continue; frames begin with it.
-            frames_from: Recordings whose frames the clips are generated from.
+            frames_from: Recordings whose frames the clips are generated from, or files of mel frames.
             given: Conditions by name, such as speaker="p225".
 
         Raises:
