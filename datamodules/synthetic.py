@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -25,6 +25,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torchaudio.functional import resample
 
+from datamodules.american import in_arpabet, in_timit
 from datamodules.espeak import PAUSE, Espeak, Voice
 from datamodules.phone_times import write_phones
 from datamodules.sentences import sentences
@@ -39,6 +40,10 @@ VCTK_SAMPLE_RATE = 48_000
 """Hz."""
 FOLDER_SAMPLE_RATE = 22_050
 """Hz: espeak's own rate, so that nothing is resampled."""
+LJSPEECH_SAMPLE_RATE = 22_050
+"""Hz."""
+TIMIT_SAMPLE_RATE = 16_000
+"""Hz."""
 
 _MADE_BY = "synthetic.json"
 """Beside the audio: how the corpus was made. Only a folder that has it is ever overwritten."""
@@ -101,9 +106,30 @@ DIGIT_SPEAKERS: tuple[Speaker, ...] = (
 )
 """The speakers of digits; a corpus of n speakers has the first n."""
 
+READER = Speaker("reader", "M", "American", "General", Voice("en-us+klatt4", pitch=60, pitch_range=99, rate=140))
+"""Who reads the sentences of LJSpeech's layout: the clearest voice of the digits, with all the melody that it can have,
+84 to 151 Hz (5th to 95th percentile of F0, a deviation of three semitones)."""
+
+
+def _american(speaker: Speaker) -> Speaker:
+    """The speaker with an American accent."""
+    assert isinstance(speaker.sound, Voice)
+    variant = speaker.sound.voice.partition("+")[2]
+    return replace(speaker, accent="American", region="General", sound=replace(speaker.sound, voice=f"en-us+{variant}"))
+
+
+TIMIT_SPEAKERS = tuple(map(_american, SPEAKERS))
+"""Those of TIMIT's layout, whose phones are those of American English; a corpus of n speakers has the first n."""
+
+_HELD_OUT = {1: ("mjsw0", "faks0", "mreb0", "fdac1"), 2: ("felc0", "mdab0", "fpas0", "mwbt0")}
+"""Of every five speakers of TIMIT's layout, the second and the third have names of whom the standard division validates
+and tests on; so far as there are women and men among these, they are called as what they are."""
+
 _DIGITS = "zero one two three four five six seven eight nine".split()
 _SECONDS_A_DIGIT = 0.37
 """At the rate of those speakers."""
+_EDGE = 0.05
+"""Seconds of silence at either end of a clip, in the layouts of LJSpeech and TIMIT."""
 
 
 def tone_speakers(count: int) -> tuple[Speaker, ...]:
@@ -219,8 +245,7 @@ def synthesize_folder(
     Raises:
         RequestError: The corpus exists, an option is out of range, or espeak-ng is not installed.
     """
-    if not 4_000 <= sample_rate <= 192_000:
-        raise RequestError(f"a sample rate of {sample_rate} Hz is out of range; ask for 4000 to 192000 Hz")
+    _check_rate(sample_rate)
     people = _people(speakers, source)
     texts = _texts(speakers, clips, 0, source, seconds, seed)
     with _whole(Path(out), overwrite) as folder:
@@ -237,6 +262,108 @@ def synthesize_folder(
         _make_all(people, texts, source, sample_rate, seed, seconds, write)
         _write_origin(folder, "folder", speakers, clips, source, seed, seconds, sample_rate)
     return Path(out)
+
+
+def synthesize_ljspeech(
+    out: Path,
+    clips: int = 100,
+    source: Source = "speech",
+    seed: int = 0,
+    seconds: float = 3.0,
+    sample_rate: int = LJSPEECH_SAMPLE_RATE,
+    overwrite: bool = False,
+) -> Path:
+    """Write a corpus in the layout of LJSpeech 1.1, with phone times in `phones/LJ001-NNNN.phn` besides.
+
+    One voice reads, `READER` where it is sentences. Phones are ARPAbet, as the feature `Linguistic` reads them from
+    `data.alignments`. Every clip begins and ends with 50 ms of silence.
+
+    Args:
+        out: Folder that `LJSpeech-1.1` is made in.
+        clips: How many, at most 9,999.
+        source: `speech` or `digits` by espeak-ng, or `tones`, whose one phone is no ARPAbet.
+        seed: Decides texts and levels.
+        seconds: About how long a recording is (s).
+        sample_rate: Samples a second (Hz).
+        overwrite: Replace a corpus that was made here before.
+
+    Returns:
+        The corpus folder.
+
+    Raises:
+        RequestError: The corpus exists, an option is out of range, or espeak-ng is not installed.
+    """
+    _check_rate(sample_rate)
+    people = (READER,) if source == "speech" else _people(1, source)
+    texts = _texts(1, clips, 0, source, seconds, seed, most=9_999)
+    rows: list[str] = []
+    with _whole(Path(out) / "LJSpeech-1.1", overwrite) as folder:
+        audio, times = folder / "wavs", folder / "phones"
+        audio.mkdir()
+        times.mkdir()
+
+        def write(_: int, number: int, clip: Clip) -> None:
+            clip = _between_silences(clip, sample_rate)
+            id = f"LJ001-{number:04d}"
+            rows.append(f"{id}|{clip.text}|{clip.text}\n")
+            with complete(audio / f"{id}.wav"):
+                soundfile.write(audio / f"{id}.wav", clip.samples, sample_rate, subtype="PCM_16")
+            write_phones(times / f"{id}.phn", in_arpabet(clip.phones))
+
+        _make_all(people, texts, source, sample_rate, seed, seconds, write)
+        (folder / "metadata.csv").write_text("".join(rows))
+        _write_origin(folder, "ljspeech", 1, clips, source, seed, seconds, sample_rate)
+    return Path(out) / "LJSpeech-1.1"
+
+
+def synthesize_timit(
+    out: Path, speakers: int = 5, clips: int = 10, seed: int = 0, seconds: float = 3.0, overwrite: bool = False
+) -> Path:
+    """Write sentences in the layout of TIMIT: `TRAIN/DR1/FANN0/SX3.WAV` (NIST SPHERE, 16 kHz), `.PHN` and `.TXT`.
+
+    Of every five speakers three train, one validates and one tests in the standard division. As in TIMIT, all read SA1
+    and SA2, which no split has; here all others are SX, read by one speaker each.
+
+    Args:
+        out: Folder that `TIMIT` is made in.
+        speakers: How many, 3 to 20; with an American accent.
+        clips: Recordings a speaker, 3 or more.
+        seed: Decides texts and levels.
+        seconds: About how long a recording is (s).
+        overwrite: Replace a corpus that was made here before.
+
+    Returns:
+        The corpus folder.
+
+    Raises:
+        RequestError: The corpus exists, an option is out of range, or espeak-ng is not installed.
+    """
+    if not 3 <= speakers <= len(TIMIT_SPEAKERS):
+        raise RequestError(f"a corpus in TIMIT's layout has 3 to {len(TIMIT_SPEAKERS)} speakers, not {speakers}")
+    if clips < 3:
+        raise RequestError(f"a speaker of TIMIT has 3 clips or more, of which SA1 and SA2 are in no split, not {clips}")
+    people = TIMIT_SPEAKERS[:speakers]
+    texts = _texts(speakers, clips, 2, "speech", seconds, seed)
+    with _whole(Path(out) / "TIMIT", overwrite) as folder:
+
+        def write(speaker: int, number: int, clip: Clip) -> None:
+            clip = _between_silences(clip, TIMIT_SAMPLE_RATE)
+            fifth, place = divmod(speaker, 5)
+            if place in _HELD_OUT:
+                home = folder / "TEST" / "DR1" / _HELD_OUT[place][fifth].upper()
+            else:
+                person = people[speaker]
+                home = folder / "TRAIN" / "DR1" / f"{person.gender}{person.name[:3]}0".upper()
+            home.mkdir(parents=True, exist_ok=True)
+            path = home / (f"SA{number}.WAV" if number <= 2 else f"SX{speaker * (clips - 2) + number}.WAV")
+            with complete(path):
+                soundfile.write(path, clip.samples, TIMIT_SAMPLE_RATE, subtype="PCM_16", format="NIST")
+            path.with_suffix(".TXT").write_text(f"0 {len(clip.samples)} {clip.text}\n")
+            write_phones(path.with_suffix(".PHN"), in_timit(clip.phones, clip.samples, TIMIT_SAMPLE_RATE))
+
+        _make_all(people, texts, "speech", TIMIT_SAMPLE_RATE, seed, seconds, write)
+        _write_origin(folder, "timit", speakers, clips, "speech", seed, seconds, TIMIT_SAMPLE_RATE)
+    return Path(out) / "TIMIT"
 
 
 def speech(speaker: Speaker, texts: list[str], sample_rate: int, seed: tuple[int, ...] = (0,)) -> Iterator[Clip]:
@@ -310,10 +437,28 @@ def tones(
         yield Clip(text, _at_level(np.pad(tone, silence), rng), phones)
 
 
+def _between_silences(clip: Clip, sample_rate: int) -> Clip:
+    """The clip with as much silence before its first phone as after its last."""
+    edge = round(_EDGE * sample_rate)
+    spoken = [phone for phone in clip.phones if phone.label != PAUSE]
+    first, last = spoken[0].start - edge, spoken[-1].end + edge
+    samples = np.pad(clip.samples, (max(0, -first), max(0, last - len(clip.samples))))
+    samples = samples[max(0, first) :][: last - first]
+    inside = [phone for phone in clip.phones if spoken[0].start <= phone.start < spoken[-1].end]
+    phones = [phone._replace(start=phone.start - first, end=phone.end - first) for phone in inside]
+    ends = Phone(PAUSE, 0, edge), Phone(PAUSE, len(samples) - edge, len(samples))
+    return Clip(clip.text, samples, [ends[0], *phones, ends[1]])
+
+
 def _at_level(samples: npt.NDArray[np.float64], rng: np.random.Generator) -> npt.NDArray[np.int16]:
     """PCM16 with a peak of -10 to -4 dBFS."""
     peak = 32768 * 10 ** (rng.uniform(-10, -4) / 20)
     return np.round(samples * (peak / np.abs(samples).max())).astype(np.int16)
+
+
+def _check_rate(sample_rate: int) -> None:
+    if not 4_000 <= sample_rate <= 192_000:
+        raise RequestError(f"a sample rate of {sample_rate} Hz is out of range; ask for 4000 to 192000 Hz")
 
 
 def _people(count: int, source: Source) -> tuple[Speaker, ...]:
@@ -324,10 +469,12 @@ def _people(count: int, source: Source) -> tuple[Speaker, ...]:
     return known[:count] or tone_speakers(count)
 
 
-def _texts(speakers: int, clips: int, shared: int, source: Source, seconds: float, seed: int) -> list[list[str]]:
+def _texts(
+    speakers: int, clips: int, shared: int, source: Source, seconds: float, seed: int, most: int = 999
+) -> list[list[str]]:
     """What each speaker reads: first the shared texts, then the speaker's own. Tones have as many empty texts."""
-    if not 1 <= clips <= 999:
-        raise RequestError(f"a speaker has 1 to 999 clips, not {clips}")
+    if not 1 <= clips <= most:
+        raise RequestError(f"a speaker has 1 to {most:,} clips, not {clips}")
     if not 1 <= seconds <= 30:
         raise RequestError(f"clips are 1 to 30 seconds long, not {seconds:g}")
     if seed < 0:

@@ -63,6 +63,12 @@ def test_help(capsys):
     assert "--source {speech,digits,tones}" in text
     text = helped(capsys, "synthesize", "folder")
     assert "Samples a second (Hz)" in text
+    text = helped(capsys, "synthesize", "ljspeech")
+    assert "at most 9999" in text
+    assert "--speakers" not in text
+    text = helped(capsys, "synthesize", "timit")
+    assert "How many, 3 to 20. (type: int, default: 5)" in text
+    assert "--source" not in text
     assert "--data CONFIG" in helped(capsys, "describe")
 
 
@@ -89,6 +95,9 @@ def test_synthesize(tmp_path, capsys):
         assert len(list(root.rglob("*.flac"))) == 2 * number
     main(["synthesize", "folder", "--out", str(tmp_path / "own"), "--clips=1", "--sample_rate=8000", *TONES])
     assert {soundfile.info(path).samplerate for path in (tmp_path / "own").rglob("*.wav")} == {8000}
+    capsys.readouterr()
+    main(["synthesize", "ljspeech", "--out", str(tmp_path), "--clips", "2", *TONES])
+    assert capsys.readouterr().out == f"2 clips of tones in {tmp_path / 'LJSpeech-1.1'}\n"
 
 
 @pytest.mark.parametrize(
@@ -96,7 +105,7 @@ def test_synthesize(tmp_path, capsys):
     [
         ([], "synthesize,prepare,describe"),
         (["download"], "invalid choice: 'download'"),
-        (["synthesize"], "vctk,folder"),
+        (["synthesize"], "vctk,folder,ljspeech,timit"),
         (["synthesize", "vctk"], "out"),
         (["synthesize", "vctk", "--out", "x", "--clips", "many"], 'key "clips".*many'),
         (["synthesize", "vctk", "--out", "x", "--source", "noise"], "noise"),

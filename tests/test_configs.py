@@ -9,14 +9,18 @@ import shlex
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 import pytorch_lightning as pl
+import soundfile
 import yaml
 from pytorch_lightning.strategies import DDPStrategy
 from stand_ins import write_timit, write_timit_sample
 
+from datamodules.phone_times import write_phones
 from datamodules.synthetic import synthesize_folder, synthesize_vctk
 from lightning_wavenet.cli.main import main
+from lightning_wavenet.text.phones import Phone
 
 ROOT = Path(__file__).parents[1]
 EXPERIMENTS = sorted((ROOT / "configs" / "experiments").glob("*.yaml"))
@@ -40,10 +44,15 @@ def corpora(tmp_path_factory) -> dict[str, Path]:
     vctk = synthesize_vctk(root / "vctk", **options)
     ljspeech = root / "LJSpeech-1.1"
     (ljspeech / "wavs").mkdir(parents=True)
+    (ljspeech / "phones").mkdir()
     lines = []
     for number, path in enumerate(folder.glob("*/*.wav"), 1):
-        lines.append(f"LJ001-{number:04d}|Take {number}.|Take number {number}.\n")
-        (ljspeech / "wavs" / f"LJ001-{number:04d}.wav").write_bytes(path.read_bytes())
+        id = f"LJ001-{number:04d}"
+        lines.append(f"{id}|Take number.|Take number.\n")
+        (ljspeech / "wavs" / f"{id}.wav").write_bytes(path.read_bytes())
+        said = "sil T EY K N AH M B ER sil".split()
+        times = np.linspace(0, soundfile.info(path).frames, len(said) + 1).astype(int).tolist()
+        write_phones(ljspeech / "phones" / f"{id}.phn", map(Phone, said, times, times[1:]))
     (ljspeech / "metadata.csv").write_text("".join(lines))
     return {
         "VCTKDataModule": vctk,
@@ -65,6 +74,8 @@ def test_experiment_builds_and_trains_a_step(path, corpora, tmp_path, monkeypatc
     arguments += ["--data.num_workers", "0", "--data.batch_size", "1"]
     if "Recognition" not in config["model"]["class_path"]:
         arguments += ["--data.crops.samples", "500"]
+    if data == "LJSpeechDataModule":
+        arguments += ["--data.alignments", str(corpora[data] / "phones")]
     if path.stem == "demo_recognition":  # Speakers have other names here.
         arguments += ["--data.split.validation_speakers", "[tone001]", "--data.split.test_speakers", "[tone002]"]
     arguments += ["--trainer.max_steps", "1", "--trainer.accelerator", "cpu", "--samples.every_n_steps", "0"]

@@ -16,15 +16,33 @@ import pytest
 import soundfile
 
 from datamodules import synthetic
+from datamodules.american import in_arpabet, in_timit
 from datamodules.audio_folder import AudioFolderDataModule
 from datamodules.cache import Audio
 from datamodules.espeak import PAUSE, Espeak, Utterance, Voice, phones_of
+from datamodules.ljspeech import LJSpeechDataModule
 from datamodules.phone_times import read_phones
 from datamodules.sentences import sentences
-from datamodules.synthetic import DIGIT_SPEAKERS, SPEAKERS, synthesize_folder, synthesize_vctk, tone_speakers, tones
+from datamodules.splits import Split
+from datamodules.synthetic import (
+    DIGIT_SPEAKERS,
+    READER,
+    SPEAKERS,
+    TIMIT_SPEAKERS,
+    synthesize_folder,
+    synthesize_ljspeech,
+    synthesize_timit,
+    synthesize_vctk,
+    tone_speakers,
+    tones,
+)
+from datamodules.timit import TIMITDataModule
 from datamodules.vctk import VCTKDataModule
 from lightning_wavenet.errors import RequestError
-from lightning_wavenet.text.phones import Phone
+from lightning_wavenet.features import Linguistic
+from lightning_wavenet.text.phones import TIMIT_61, Phone
+from lightning_wavenet.text.pronunciation import Lexicon
+from lightning_wavenet.text.symbols import arpabet, unstressed
 
 needs_espeak = pytest.mark.skipif(
     find_spec("espeakng_loader") is None, reason="espeak-ng is not installed: pip install lightning-wavenet[synthetic]"
@@ -290,6 +308,159 @@ def test_folder_layout(tmp_path, sample_rate):
     assert [(record.id, record.speaker) for record in records] == [(f"{s}.wav", s.split("/")[0]) for s in stems]
 
 
+def test_phones_by_other_names():
+    """A pause, a stop after 10 ms of silence, one with none, vowels with r, glides that are the end of a vowel."""
+    espeak = [("_", 100), ("t", 300), ("A@", 500), ("r-", 600), ("d", 700), ("@L", 800), ("i:", 900), (";", 950)]
+    starts = [0, *(end for _, end in espeak[:-1])]
+    phones = [Phone(label, start, end) for (label, end), start in zip(espeak, starts, strict=True)]
+    phones += [Phone("3", 950, 1000), Phone("_", 1000, 1100)]
+    samples = np.full(1100, 9_000, np.int16)
+    for start, end in ((0, 260), (600, 605), (1000, 1100)):
+        samples[start:end] = 0
+    shared = [(300, 420), (420, 600), (600, 700), (700, 760), (760, 800), (800, 950), (950, 1000)]
+    times = [(0, 100), (100, 260), (260, 300), *shared, (1000, 1100)]
+    names = "h# tcl t aa r d ax l iy axr h#".split()
+    assert in_timit(phones, samples, 16_000) == [Phone(name, *time) for name, time in zip(names, times, strict=True)]
+    times[1:3] = [(100, 300)]
+    names = "sil T AA R D AH L IY ER sil".split()
+    assert in_arpabet(phones) == [Phone(name, *time) for name, time in zip(names, times, strict=True)]
+
+
+@needs_espeak
+def test_phones_are_those_that_cmudict_has_for_the_words():
+    """Of words without homographs, in whose weak syllables espeak and CMUdict may differ."""
+    words = "bottle better garden north square cheer choir tour bird vision joyful change thin this wash father cotton"
+    lexicon = Lexicon.cmudict()
+    for word, utterance in zip(words.split(), said(words.split(), READER.sound), strict=True):
+        heard = [phone.label for phone in in_arpabet(utterance.phones) if phone.label != "sil"]
+        ways = [[unstressed(phone) for phone in way] for way in lexicon.pronunciations(word)]
+        assert heard in ways, word
+
+
+@needs_espeak
+def test_ljspeech_layout(tmp_path):
+    """Read whole by its DataModule, with the phones where the reader says them."""
+    root = synthesize_ljspeech(tmp_path, clips=4, seed=3)
+    assert root == tmp_path / "LJSpeech-1.1"
+    ids = [f"LJ001-{number:04d}" for number in (1, 2, 3, 4)]
+    expected = {f"wavs/{id}.wav" for id in ids} | {f"phones/{id}.phn" for id in ids}
+    assert tree(root).keys() == expected | {"metadata.csv", "synthetic.json"}
+    texts = sentences(4, seed=3)
+    assert (root / "metadata.csv").read_text().splitlines() == [
+        f"{id}|{text}|{text}" for id, text in zip(ids, texts, strict=True)
+    ]
+    info = soundfile.info(root / "wavs/LJ001-0001.wav")
+    assert (info.samplerate, info.channels, info.format, info.subtype) == (22_050, 1, "WAV", "PCM_16")
+
+    audio = Audio(sample_rate=22_050, cache_dir=tmp_path / "cache")
+    linguistic = Linguistic(hop=110)  # 5 ms
+    data = LJSpeechDataModule(root, audio=audio, split=Split(0, 0), features=[linguistic], alignments=root / "phones")
+    data.prepare_data()
+    data.setup()
+    clips = data.clips
+    (features,) = clips.features
+    assert features.usable.all()
+    channels = list(linguistic.channel_names)
+    assert clips.values("text") == texts
+    assert clips.lengths.tolist() == [soundfile.info(root / f"wavs/{id}.wav").frames for id in ids]
+    edge = round(0.05 * 22_050)
+    for row, utterance in enumerate(said(texts, READER.sound)):
+        phones, length = clips.value("phones", row), int(clips.lengths[row])
+        assert (phones[0].start, phones[-1].end) == (0, length)
+        assert all(one.end == other.start for one, other in pairwise(phones))
+        assert phones[0] == Phone("sil", 0, edge)
+        assert phones[-1] == Phone("sil", length - edge, length)
+        # All bounds of what espeak said are among them, from the first phone on.
+        first = next(phone.start for phone in utterance.phones if phone.label != PAUSE)
+        glides = {";", "r-"}
+        bounds = {phone.start - first + edge for phone in utterance.phones if phone.label not in {PAUSE} | glides}
+        assert bounds <= {phone.start for phone in phones}
+        samples = soundfile.read(root / f"wavs/{ids[row]}.wav", dtype="int16")[0]
+        frames = features.frames(row, 0, -(-length // 110))
+        for label, start, end in phones:
+            assert (label == "sil") == (not samples[start:end].any()), label
+            assert frames[channels.index(f"phone: {label}"), (start + end) // 220] == 1
+
+
+@needs_espeak
+def test_the_reader_is_one_voice_with_a_melody(tmp_path):
+    root = synthesize_ljspeech(tmp_path, clips=3, sample_rate=8_000, seconds=2)
+    f0 = []
+    for path in sorted(root.glob("phones/*.phn")):
+        samples, rate = soundfile.read(root / "wavs" / f"{path.stem}.wav")
+        assert rate == 8_000
+        spoken = [phone for phone in read_phones(path) if phone.label != "sil"]
+        third = rate // 3
+        starts = range(spoken[0].start, spoken[-1].end - third, third)
+        f0 += [median_f0(samples[start : start + third], rate) for start in starts]
+    assert len(f0) > 15
+    low, high = np.percentile(f0, [5, 95])
+    assert 100 < low < high < 160
+    assert 12 * np.log2(high / low) > 4  # semitones
+
+
+@needs_espeak
+def test_timit_layout(tmp_path):
+    """Read whole by its DataModule in the standard division, with the phones where the speakers say them."""
+    root = synthesize_timit(tmp_path, speakers=5, clips=4, seconds=2)
+    assert root == tmp_path / "TIMIT"
+    folders = {"fann0": "TRAIN", "mjsw0": "TEST", "felc0": "TEST", "mdav0": "TRAIN", "feri0": "TRAIN"}
+    stems = [
+        f"{part}/DR1/{name.upper()}/{stem}"
+        for speaker, (name, part) in enumerate(folders.items())
+        for stem in ("SA1", "SA2", f"SX{2 * speaker + 3}", f"SX{2 * speaker + 4}")
+    ]
+    assert tree(root).keys() == {f"{stem}.{end}" for stem in stems for end in ("WAV", "PHN", "TXT")} | {
+        "synthetic.json"
+    }
+    info = soundfile.info(root / f"{stems[0]}.WAV")
+    assert (info.samplerate, info.channels, info.format, info.subtype) == (16_000, 1, "NIST", "PCM_16")
+
+    data = TIMITDataModule(root, audio=Audio(16_000, cache_dir=tmp_path / "cache"))
+    data.prepare_data()
+    data.setup()
+    clips = data.clips
+    found = dict(zip(clips.values("speaker"), clips.splits, strict=True))
+    assert found == {"fann0": "train", "mjsw0": "validation", "felc0": "test", "mdav0": "train", "feri0": "train"}
+    assert len(clips.ids) == 10
+    texts = sentences(2 + 5 * 2, 2)
+    rows = dict(zip(clips.ids, range(10), strict=True))
+    for speaker, name in enumerate(folders):
+        own = texts[2 + 2 * speaker :][:2]
+        spoken = said([*texts[:2], *own], TIMIT_SPEAKERS[speaker].sound)[2:]
+        for number, (text, utterance) in enumerate(zip(own, spoken, strict=True)):
+            row = rows[f"{name}_sx{2 * speaker + 3 + number}"]
+            assert clips.value("text", row) == text
+            phones = clips.value("phones", row)
+            assert {phone.label for phone in phones} <= set(TIMIT_61)
+            assert phones[0].label == phones[-1].label == "h#"
+            assert (phones[0].start, phones[-1].end) == (0, clips.lengths[row])
+            assert all(one.end == other.start for one, other in pairwise(phones))
+            # The same as LJSpeech's layout has, but for closures, and at another rate.
+            joined = [phone for phone in phones if not phone.label.endswith("cl")]
+            expected = in_arpabet(utterance.phones)
+            expected = expected[expected[0].label == "sil" : -1]
+            assert [arpabet(phone.label) for phone in joined[1:-1]] == [phone.label for phone in expected]
+            ends = [(phone.end - expected[0].start) * 16_000 / 22_050 + 800 for phone in expected]
+            assert [phone.end for phone in joined[1:-1]] == pytest.approx(ends, abs=1.5)
+
+
+@needs_espeak
+def test_closures_of_timit_are_silent_and_bursts_are_not(tmp_path):
+    root = synthesize_timit(tmp_path, speakers=3, clips=5)
+    bursts = 0
+    for path in root.rglob("SX*.WAV"):
+        samples = soundfile.read(path)[0]
+        phones = read_phones(path.with_suffix(".PHN"))
+        for closure, burst in pairwise(phones):
+            if closure.label.endswith("cl"):
+                assert {"tcl": "t ch", "dcl": "d jh"}.get(closure.label, closure.label[0]).split().count(burst.label)
+                assert np.abs(samples[closure.start : closure.end]).max() < 0.002 * np.abs(samples).max()
+                assert np.abs(samples[burst.start : burst.end]).max() > 0.01 * np.abs(samples).max()
+                bursts += 1
+    assert bursts > 25
+
+
 @pytest.mark.parametrize("source", [pytest.param("speech", marks=needs_espeak), "tones"])
 def test_bytes_follow_from_the_seed(tmp_path, source):
     one, same, other = (
@@ -381,4 +552,19 @@ def test_what_exists_is_replaced_only_if_asked_and_only_if_synthetic(tmp_path):
 def test_options_out_of_range(tmp_path, options, message):
     with pytest.raises(RequestError, match=message):
         synthesize_folder(tmp_path / "corpus", **options)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("make", "options", "message"),
+    [
+        (synthesize_ljspeech, {"clips": 10_000}, "1 to 9,999 clips, not 10000"),
+        (synthesize_ljspeech, {"sample_rate": 16}, "16 Hz is out of range"),
+        (synthesize_timit, {"speakers": 2}, "3 to 20 speakers, not 2"),
+        (synthesize_timit, {"clips": 2}, "3 clips or more, of which SA1 and SA2 are in no split, not 2"),
+    ],
+)
+def test_options_of_a_layout_out_of_range(tmp_path, make, options, message):
+    with pytest.raises(RequestError, match=message):
+        make(tmp_path, **options)
     assert not list(tmp_path.iterdir())

@@ -73,6 +73,53 @@ def folder(
     print(f"{speakers} speakers x {clips} clips of {source} in {made}")
 
 
+def ljspeech(
+    out: Path,
+    clips: int = 100,
+    source: Literal["speech", "digits", "tones"] = "speech",
+    seed: int = 0,
+    seconds: float = 3.0,
+    sample_rate: int = 22_050,
+    overwrite: bool = False,
+) -> None:
+    """Makes a corpus in the layout of LJSpeech 1.1, by one voice; "phones" in it is a folder for --data.alignments.
+
+    Args:
+        out: Folder that LJSpeech-1.1 is made in.
+        clips: How many, at most 9999; of fewer than 1000 data.split divides them.
+        source: Sentences by espeak-ng (the extra "synthetic"), digits by one of its clearest voices, or tones.
+        seed: Decides texts and levels; the same options give the same bytes.
+        seconds: About how long a recording is (s).
+        sample_rate: Samples a second (Hz); 22050 is LJSpeech's, and espeak's own.
+        overwrite: Replace a corpus that was made here before.
+    """
+    from datamodules.synthetic import synthesize_ljspeech
+
+    made = synthesize_ljspeech(out, clips, source, seed, seconds, sample_rate, overwrite)
+    print(f"{clips} clips of {source} in {made}")
+
+
+def timit(
+    out: Path, speakers: int = 5, clips: int = 10, seed: int = 0, seconds: float = 3.0, overwrite: bool = False
+) -> None:
+    """Makes a corpus in the layout of TIMIT: sentences by American voices at 16 kHz, and the times of the phones.
+
+    Of every five speakers three train, one validates and one tests, by their names.
+
+    Args:
+        out: Folder that TIMIT is made in.
+        speakers: How many, 3 to 20.
+        clips: Recordings a speaker, of which the first two (SA1 and SA2) are in no split, as in TIMIT.
+        seed: Decides texts and levels; the same options give the same bytes.
+        seconds: About how long a recording is (s).
+        overwrite: Replace a corpus that was made here before.
+    """
+    from datamodules.synthetic import synthesize_timit
+
+    made = synthesize_timit(out, speakers, clips, seed, seconds, overwrite)
+    print(f"{speakers} speakers x {clips} clips of speech in {made}")
+
+
 def prepare(data: "AudioDataModule") -> None:
     """Decodes a corpus into its cache and extracts its features, as the first run on it would.
 
@@ -176,6 +223,8 @@ _VERBS: dict[str, tuple[Callable[..., None], str]] = {
 _LAYOUTS: dict[str, tuple[Callable[..., None], str]] = {
     "vctk": (vctk, "that of VCTK 0.92"),
     "folder": (folder, "a folder of recordings a speaker"),
+    "ljspeech": (ljspeech, "that of LJSpeech 1.1, one voice"),
+    "timit": (timit, "that of TIMIT"),
 }
 
 
