@@ -86,7 +86,7 @@ def test_every_task_has_a_page_and_every_experiment_stands_on_one():
         assert f"`{path.name}`" in text
     for task in vars(tasks).values():
         if inspect.isclass(task) and issubclass(task, BaseTask) and not inspect.isabstract(task):
-            assert (ROOT / "docs" / f"{task.__module__.rpartition('.')[2]}.md").is_file()
+            assert f"`{task.__name__}`" in text
 
 
 def options(text: str) -> set[str]:
