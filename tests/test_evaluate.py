@@ -135,9 +135,9 @@ def test_what_is_not_installed_is_left_out_with_a_line(folders, monkeypatch, cap
     assert set(means) == {
         *("mcd_db", "mcd_in_step_db", "mcd_of_other_db", "duration_ratio", "duration_difference_s", "rtf")
     }
-    assert 'left out of 2 clips: pitch: F0 needs pyworld: pip install "lightning-wavenet[speech]"' in told
+    assert 'left out (2 of 2 clips): pitch: F0 needs pyworld: pip install "lightning-wavenet[speech]"' in told
     for name, package in (("words", "pocketsphinx"), ("quality", "speechmos.dnsmos"), ("voice", "resemblyzer")):
-        assert f"left out of 2 clips: {name}: the judges are not installed ({package}): pip install" in told
+        assert f"left out (2 of 2 clips): {name}: the judges are not installed ({package}): pip install" in told
     assert len(clips["000.wav"]["left_out"]) == 4
 
 
@@ -155,7 +155,7 @@ def test_a_clip_without_a_recording_is_judged_without_it(folders, monkeypatch, c
     told = capsys.readouterr().out
     assert "3 clips, 0 with a recording" in told
     assert "mel-cepstral" not in told
-    assert "left out of 2 clips: words: the clip has no text: give --texts" in told
+    assert "left out (2 of 3 clips): words: the clip has no text: give --texts" in told
 
 
 def test_what_cannot_be_evaluated_is_refused(folders, tmp_path, capsys):
@@ -166,6 +166,8 @@ def test_what_cannot_be_evaluated_is_refused(folders, tmp_path, capsys):
     assert "empty has no recording of any clip, such as 000" in refused(
         ["evaluate", "clips", "--recordings", "empty"], capsys
     )
+    assert "empty is a folder: give a file as --out" in refused([*folders, "--out", "empty"], capsys)
+    assert "texts.csv is a file and no folder" in refused([*folders, "--out", "texts.csv/x.json"], capsys)
     Path("bad.csv").write_text("s1|one\n\ns2\n")
     assert "line 3 of bad.csv is not ID|TEXT" in refused([*folders, "--texts", "bad.csv"], capsys)
     assert "absent.csv cannot be read" in refused([*folders, "--texts", "absent.csv"], capsys)

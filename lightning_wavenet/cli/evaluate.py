@@ -44,12 +44,16 @@ def evaluate(
     from rich.console import Console
     from rich.progress import track
 
+    from lightning_wavenet.errors import RequestError
     from lightning_wavenet.evaluation.clips import find_clips
     from lightning_wavenet.evaluation.report import Report
     from lightning_wavenet.evaluation.report import evaluate as evaluated
-    from lightning_wavenet.files.atomic import refuse_existing, write_text
+    from lightning_wavenet.files.atomic import need_folder, refuse_existing, write_text
 
     if out is not None:
+        need_folder(out.parent)
+        if out.is_dir():
+            raise RequestError(f"{out} is a folder: give a file as --out")
         refuse_existing([out], overwrite)
     given = find_clips(clips, recordings, texts)
     measures = ["spectrum", "pitch", "duration", *(judge for judge in judges if judge != "none")]
@@ -83,7 +87,7 @@ def _tell(report: "Report") -> None:
             f"another, by {follows.by_db:.2f} dB in the mean (p = {follows.p:.2g}, signs flipped)"
         )
     for reason, clips in report.left_out().items():
-        print(f"left out of {clips} clips: {reason}")
+        print(f"left out ({clips} of {count} clips): {reason}")
 
 
 def _shown(mean: "Mean | None", digits: int) -> str:
