@@ -13,7 +13,7 @@ FLOORS = [
     {f"lightning_wavenet.{name}" for name in ("decoding", "features", "metrics", "sampling")},
     {"lightning_wavenet.models", "datamodules"},
     {"lightning_wavenet.tasks"},
-    {f"lightning_wavenet.{name}" for name in ("benchmarks", "callbacks")},
+    {f"lightning_wavenet.{name}" for name in ("benchmarks", "callbacks", "evaluation")},
     {"lightning_wavenet.cli"},
 ]
 

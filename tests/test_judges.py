@@ -11,6 +11,7 @@ import pytest
 import soundfile as sf
 import torch
 
+from datamodules.espeak import Espeak, Voice
 from lightning_wavenet.cli.main import main
 from lightning_wavenet.metrics import judges
 
@@ -112,3 +113,14 @@ def test_the_judges_themselves_hear_noise_and_silence():
         voice = judges.voice(wave, RATE)
         assert voice.shape == (256,)
         assert voice.norm() == pytest.approx(1, abs=1e-4)
+
+
+@pytest.mark.skipif(not find_spec("pocketsphinx"), reason="the judges are not installed")
+def test_words_of_a_clip_do_not_depend_on_the_clips_before_it():
+    with Espeak() as espeak:
+        said = espeak.say("Seven hundred and thirty five.", Voice("en-us+f3", rate=140))
+    waveform = torch.from_numpy(said.samples.astype(np.float32) / 32_768)
+    words = judges.spoken_words(waveform, said.sample_rate)
+    assert words[-2:] == ["thirty", "five"]
+    judges.spoken_words(0.3 * torch.randn(RATE), RATE)
+    assert judges.spoken_words(waveform, said.sample_rate) == words

@@ -101,6 +101,7 @@ def test_a_description_is_enough_to_know_a_clip(tmp_path):
         "weights_sha256": digest.hexdigest(),
         "checkpoint": None,
         "step": None,
+        "rtf": None,
         "version": lw.__version__,
     }
     samples, rate = sf.read(path)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
+from itertools import repeat
 from pathlib import Path
 from typing import NamedTuple
 
@@ -68,6 +69,9 @@ def make_clips(
                     done += sum(map(len, chunks))
                     rtf = (spent + arrivals[-1]) / (done / rate)
                     progress.update(bar, completed=done, rtf=f"{rtf:.2f}")
+                seconds = sum(stream.samples for stream in streams[part]) / rate
+                for one in told:  # It is written when the block ends.
+                    one["rtf"] = round(arrivals[-1] / seconds, 4)
                 spent += arrivals[-1]
     return Made(rtf, arrivals)
 

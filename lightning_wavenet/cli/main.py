@@ -22,6 +22,10 @@ VERBS = {
     "recognize": ("lightning_wavenet.cli.recognize", "the phones of recordings, with times"),
     "align": ("lightning_wavenet.cli.align", "when each phone of a corpus is said"),
     "judge": ("lightning_wavenet.cli.judge", "how clean clips sound and whose voice they have, by judges from outside"),
+    "evaluate": (
+        "lightning_wavenet.cli.evaluate",
+        "how far clips are from recordings of the same sentences, and judges",
+    ),
     "benchmark": ("lightning_wavenet.cli.benchmark", "measure how fast this machine generates, trains and learns"),
     "data": ("lightning_wavenet.cli.data", "synthesize, prepare or describe a corpus"),
 }

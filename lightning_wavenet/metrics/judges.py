@@ -1,6 +1,6 @@
-"""Judges from outside: how clean speech sounds (DNSMOS), and whose voice it is (Resemblyzer).
+"""Judges from outside: how clean speech sounds (DNSMOS), whose voice it is (Resemblyzer), what is said (PocketSphinx).
 
-Both are small networks that others trained on other data and that come within their packages (the extra `judges`); they
+All are small models that others trained on other data and that come within their packages (the extra `judges`); they
 read 16 kHz. What they say of a clip stands in for listeners, whom it does not replace.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from importlib import import_module
 from typing import Any, NamedTuple
 
@@ -59,6 +60,24 @@ def voice(waveform: Tensor, sample_rate: int) -> Tensor:
     return torch.from_numpy(_encoder(judge).embed_utterance(speech))
 
 
+def spoken_words(waveform: Tensor, sample_rate: int) -> list[str]:
+    """The English words that PocketSphinx understands of a clip `[T]`, in small letters.
+
+    A clip is normalized by itself; those that were recognized before it have no influence.
+
+    Raises:
+        RequestError: The judge is not installed.
+    """
+    samples = (_at_16_khz(waveform, sample_rate) * 32_767).astype("<i2")
+    recognizer = _recognizer(_package("pocketsphinx"))
+    recognizer.reinit_feat()  # Otherwise a little of the last clip stays in the filters.
+    recognizer.start_utt()
+    recognizer.process_raw(samples.tobytes(), full_utt=True)
+    recognizer.end_utt()
+    found = recognizer.hyp()
+    return [] if found is None else found.hypstr.lower().split()
+
+
 def nearest(voice: Tensor, voices: Mapping[str, Sequence[Tensor]]) -> str:
     """Which speaker a voice is nearest to: the largest cosine with the mean of a speaker's voices.
 
@@ -87,11 +106,12 @@ def _package(name: str) -> Any:
         raise RequestError(f"the judges are not installed ({error.name}): {INSTALL}") from error
 
 
-_encoders: list[Any] = []
-
-
+@lru_cache(maxsize=1)
 def _encoder(judge: Any) -> Any:
-    if not _encoders:
-        with contextlib.redirect_stdout(io.StringIO()):  # It tells where it was loaded to.
-            _encoders.append(judge.VoiceEncoder("cpu", verbose=False))
-    return _encoders[0]
+    with contextlib.redirect_stdout(io.StringIO()):  # It tells where it was loaded to.
+        return judge.VoiceEncoder("cpu", verbose=False)
+
+
+@lru_cache(maxsize=1)
+def _recognizer(judge: Any) -> Any:
+    return judge.Decoder(samprate=SAMPLE_RATE, cmn="batch", loglevel="FATAL")

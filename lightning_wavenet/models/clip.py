@@ -35,6 +35,7 @@ class ClipDescription:
         weights_sha256: `Model.digest`.
         checkpoint: File of the model.
         step: Training step of the weights.
+        rtf: Seconds of compute a second of audio, where that was measured.
         version: Of lightning-wavenet.
     """
 
@@ -55,6 +56,7 @@ class ClipDescription:
     weights_sha256: str | None = None
     checkpoint: str | None = None
     step: int | None = None
+    rtf: float | None = None
     version: str = __version__
 
 
