@@ -104,7 +104,7 @@ def test_options_in_the_docs_exist(capsys, monkeypatch):
     )
     for help in (
         ["--help"],
-        *(["--model.help", task] for task in ("UnconditionalWaveNet", "SpeakerWaveNet", "RecognitionWaveNet")),
+        *(["--model.help", name] for name in ("TTSWaveNet", "SpeakerWaveNet", "RecognitionWaveNet")),
         *(["--data.help", corpus] for corpus in ("AudioFolderDataModule", "VCTKDataModule")),
     ):
         with pytest.raises(SystemExit):

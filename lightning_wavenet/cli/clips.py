@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
-from itertools import repeat
 from pathlib import Path
 from typing import NamedTuple
 
@@ -57,9 +56,8 @@ def make_clips(
         for first in range(0, len(streams), together):
             part = slice(first, first + together)
             with ExitStack() as files:
-                clips = [
-                    clip_writer(stem, rate, asdict(one)) for stem, one in zip(stems[part], about[part], strict=False)
-                ]
+                told = [asdict(one) for one in about[part]]
+                clips = [clip_writer(stem, rate, one) for stem, one in zip(stems[part], told, strict=False)]
                 writers = [files.enter_context(clip) for clip in clips]
                 began = time.monotonic()
                 for chunks in sampler.stream(streams[part], chunk_samples):

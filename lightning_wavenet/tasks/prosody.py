@@ -226,7 +226,7 @@ class LogF0Model(ProsodyTask):
         for row, length in enumerate(lengths.tolist()):
             speaker = "" if batch.speaker is None else model.vocabulary.speakers[int(batch.speaker[row])]
             mean, deviation = extractor.statistics(speaker)
-            # The contour goes on where there is no voice, so that it counts where V/UV alone is wrong.
+            # There is a contour where there is no voice too, so that it counts where V/UV alone is wrong.
             spoken, found = ((mean + deviation * one[row, 0, :length]).exp() for one in (f0, generated))
             voiced, told = (one[row, 1, :length] >= 0.5 for one in (f0, generated))
             measures["vuv_error"].update(100 * (voiced != told).float())
