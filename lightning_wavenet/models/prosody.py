@@ -18,6 +18,9 @@ from lightning_wavenet.features.linguistic import frames_of_phone
 from lightning_wavenet.models.encoders import ConvolutionalEncoder
 from lightning_wavenet.models.model import Model, Names
 
+_USUAL_LOG = 0.57
+"""Where training begins: the logarithm, as features have it, of 16 frames."""
+
 
 def _request(vocabulary: Vocabulary, fields: frozenset[str] = frozenset()) -> Request:
     """Whole clips in frames alone."""
@@ -71,6 +74,7 @@ class DurationPredictor(Model):
         self.enter = nn.Linear(self.linguistic.context_channels, channels)
         self.lstm = nn.LSTM(channels, channels, layers, batch_first=True, bidirectional=True)
         self.leave = nn.Linear(2 * channels, 1)
+        nn.init.constant_(self.leave.bias, _USUAL_LOG)
         phones = len(self.linguistic.phones)
         self.register_buffer("phone_count", torch.zeros(phones, dtype=torch.float64))
         self.register_buffer("phone_frames", torch.zeros(phones, dtype=torch.float64))

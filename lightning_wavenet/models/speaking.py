@@ -24,7 +24,8 @@ from lightning_wavenet.text.phones import Phone
 from lightning_wavenet.text.pronunciation import Lexicon
 from lightning_wavenet.text.structure import Place, Structure, structure
 
-_BEST = Path("checkpoints", "best.ckpt")
+_OF_RUN = (Path("checkpoints", "best.ckpt"), Path("checkpoints", "last.ckpt"))
+"""The checkpoint of a run: the best, or the last where there was no validation."""
 
 
 class Timing(NamedTuple):
@@ -308,5 +309,5 @@ def _beside(voice: Path | None, name: str) -> Sequence[Path]:
     folder = voice.resolve().parent
     found = [folder / f"{name}.ckpt"]
     if folder.name == "checkpoints":
-        found += [folder.parent / f"{name}.ckpt", folder.parent.parent / name / _BEST]
+        found += [folder.parent / f"{name}.ckpt", *(folder.parent.parent / name / own for own in _OF_RUN)]
     return found
