@@ -13,6 +13,10 @@ from torch import Tensor
 
 from lightning_wavenet.backbone import LogisticMixture, TransposedUpsampling, WaveNet
 from lightning_wavenet.benchmarks.rounds import device_name, forget_peak_memory, in_turn, peak_memory_mb
+from lightning_wavenet.data.vocabulary import Vocabulary
+from lightning_wavenet.features import Linguistic, LogF0
+from lightning_wavenet.models import DurationPredictor, LogF0Predictor, TTSModel
+from lightning_wavenet.models.speaking import speak
 from lightning_wavenet.sampling import Sampler, Stream, native
 
 SAMPLE_RATE = 16_000
@@ -46,12 +50,23 @@ def paper_16_bits() -> WaveNet:
     return WaveNet(distribution=LogisticMixture())
 
 
+def say() -> WaveNet:
+    """`tts` on linguistic features and log F0: the first sample is counted from a sentence on."""
+    channels = sum(extractor.channels for extractor in _FEATURES)
+    return WaveNet(upsampling=TransposedUpsampling(frame_channels=channels, strides=(8, 10), channels=80))
+
+
+_FEATURES = (Linguistic(80), LogF0(80))
+_SENTENCE = "The front of the house is narrow, and its back is round."
+
+
 NETS: dict[str, Callable[[], WaveNet]] = {
     "paper": paper,
     "paper-16-bits": paper_16_bits,
     "deepvoice-20-32-128": deep_voice_20,
     "deepvoice-40-64-256": deep_voice_40,
     "tts": tts,
+    "say": say,
 }
 
 
@@ -82,7 +97,7 @@ class Row(Case):
         samples_per_second: In all streams.
         samples_per_second_per_stream: In each of them.
         rtf: Seconds of compute a second of audio, of all streams together.
-        first_sample_seconds: From the request to the first sample of every stream.
+        first_sample_seconds: From the request to the first sample of every stream; with "say" from a sentence.
         peak_memory_mb: Of the process (MB); on a GPU what PyTorch allocated there.
         extra_memory_mb: Of that, what generation added to the process with its net.
         device: CPU or GPU.
@@ -152,11 +167,12 @@ def measure(case: Case, seconds: float) -> Measurement:
     net = NETS[case.net]().eval().to(device)
     sampler = Sampler(net, case.engine, case.precision)
     streams = [_stream(net, seed) for seed in range(case.batch)]
+    spoken = _speaker(net) if case.net == "say" else None
     forget_peak_memory(device)
     before = peak_memory_mb(device)
 
     began = time.perf_counter()
-    next(sampler.stream(streams, chunk=1))
+    next(sampler.stream(streams if spoken is None else spoken(case.batch), chunk=1))
     first = time.perf_counter() - began
 
     chunk = SAMPLE_RATE // 10
@@ -189,6 +205,25 @@ def _stream(net: WaveNet, seed: int) -> Stream:
     generator = torch.Generator().manual_seed(seed)
     frames = torch.randn(net.upsampling.frame_channels, samples // net.upsampling.hop, generator=generator)
     return Stream(samples, seed, frames=frames)
+
+
+def _speaker(net: WaveNet) -> Callable[[int], list[Stream]]:
+    """What makes streams of a sentence, with models of duration and F0 of the usual size that know nothing."""
+    features = tuple(extractor.describe() for extractor in _FEATURES)
+    assert net.upsampling is not None
+    vocabulary = Vocabulary(
+        SAMPLE_RATE, hop=net.upsampling.hop, frame_channels=net.upsampling.frame_channels, features=features
+    )
+    model = TTSModel(net, vocabulary)
+    durations = DurationPredictor(vocabulary.with_features([Linguistic.name])).eval()
+    f0 = LogF0Predictor(vocabulary).eval()
+    speak(model, _SENTENCE, duration_model=durations, f0_model=f0)  # Reads the dictionary.
+
+    def streams(count: int) -> list[Stream]:
+        clips = [speak(model, _SENTENCE, duration_model=durations, f0_model=f0) for _ in range(count)]
+        return model.plan_frames(clips).streams
+
+    return streams
 
 
 def _row(case: Case, found: list[Measurement]) -> Row:

@@ -22,7 +22,7 @@ R = TypeVar("R")
 
 
 def generate(
-    net: Literal["paper", "paper-16-bits", "deepvoice-20-32-128", "deepvoice-40-64-256", "tts"] = "paper",
+    net: Literal["paper", "paper-16-bits", "deepvoice-20-32-128", "deepvoice-40-64-256", "tts", "say"] = "paper",
     engines: str = "eager,native,cuda",
     batch: str = "1,16",
     threads: str | None = None,
@@ -36,8 +36,8 @@ def generate(
     Every precision that this machine has is measured.
 
     Args:
-        net: "paper" (30 layers, 64 residual, 128 gate, 256 skip channels), "deepvoice-LAYERS-RESIDUAL-SKIP", or "tts"
-            (paper with local conditioning every 5 ms, upsampled by the net).
+        net: "paper" (30 layers, 64 residual, 128 gate, 256 skip channels), "deepvoice-LAYERS-RESIDUAL-SKIP", "tts"
+            (paper with local conditioning every 5 ms, upsampled by the net), or "say" (tts from a sentence on).
         engines: Joined by commas; those that this machine lacks are left out.
         batch: Streams side by side, several numbers joined by commas.
         threads: Of the CPU, several numbers joined by commas; by default as many as PyTorch takes.
