@@ -151,7 +151,8 @@ class LogF0Predictor(Model):
         layers: Non-causal convolutions.
         kernel_size: Frames that each of these sees.
         past: Frames of its own past that it sees; 64 are 320 ms at 200 Hz.
-        noise: Deviation of the noise on the past in training; log F0 itself has a deviation of 1.
+        noise: Deviation of the noise on the past in training; log F0 itself has a deviation of 1. With less the net
+            learns to repeat the last frame, and its contours drift (RESULTS.md, "Text to speech").
         dropout: Part of each convolution's outputs that is left out in training.
     """
 
@@ -162,7 +163,7 @@ class LogF0Predictor(Model):
         layers: int = 3,
         kernel_size: int = 9,
         past: int = 64,
-        noise: float = 0.5,
+        noise: float = 2.0,
         dropout: float = 0.2,
     ) -> None:
         super().__init__(vocabulary)

@@ -168,7 +168,7 @@ class LogF0Model(ProsodyTask):
         layers: int = 3,
         kernel_size: int = 9,
         past: int = 64,
-        noise: float = 0.5,
+        noise: float = 2.0,
         dropout: float = 0.2,
         optimizer: OptimizerCallable | None = None,
         lr_scheduler: LRSchedulerCallable | None = None,
