@@ -22,18 +22,24 @@ from nets import build
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import CSVLogger
 
-from datamodules import Audio, AudioFolderDataModule, Crops, Split, cache
+from datamodules import Audio, AudioDataModule, AudioFolderDataModule, Crops, LJSpeechDataModule, Split, cache
 from datamodules.decoding import decode
+from datamodules.synthetic import synthesize_ljspeech
 from lightning_wavenet import tasks
+from lightning_wavenet.backbone import TransposedUpsampling
 from lightning_wavenet.callbacks import LastAndBest, SampleLogger
 from lightning_wavenet.cli.run_folder import RunFolder
 from lightning_wavenet.errors import RequestError
+from lightning_wavenet.features import Linguistic, LogF0, MelSpectrogram
 from lightning_wavenet.sampling import Sampler
 from lightning_wavenet.tasks import (
     ConvolutionalEncoder,
+    DurationModel,
+    LogF0Model,
     PhoneCriterion,
     RecognitionWaveNet,
     SpeakerWaveNet,
+    TTSWaveNet,
     UnconditionalWaveNet,
 )
 from lightning_wavenet.tasks.base import BaseTask
@@ -52,6 +58,9 @@ TASKS = {
         criterion=PhoneCriterion(ctc_weight=1.0),
         hop=20,
     ),
+    "vocoder": partial(TTSWaveNet, lambda channels: TransposedUpsampling(channels, [4, 5], 4), build, ["mel"]),
+    "duration": partial(DurationModel, 6),
+    "log F0": partial(LogF0Model, 6, 1, 3),
 }
 
 
@@ -73,7 +82,8 @@ class Notes(Callback):
         self.norms: list[float] = []
 
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, *_: Any) -> None:
-        self.steps.append([hashlib.sha256(crop.numpy().tobytes()).hexdigest() for crop in batch.waveform])
+        crops = batch.frames if batch.waveform is None else batch.waveform
+        self.steps.append([hashlib.sha256(crop.numpy().tobytes()).hexdigest() for crop in crops])
 
     def on_after_backward(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         named = pl_module.named_parameters()
@@ -104,14 +114,22 @@ def corpus(root: Path, batch_size: int, workers: int = 0, samples: int | None = 
         crops=Crops(samples, prompts=3),
         batch_size=batch_size,
         num_workers=workers,
+        features=[MelSpectrogram(20, 100, 3, high_hz=1_000)],
     )
+
+
+def spoken(root: Path) -> LJSpeechDataModule:
+    """Sixteen sentences with the times of their phones."""
+    folder = synthesize_ljspeech(root, clips=16, seconds=1.0, sample_rate=8_000)
+    features = [Linguistic(40), LogF0(40, method="dio")]
+    return LJSpeechDataModule(folder, audio=Audio(8_000), features=features, alignments=folder / "phones", batch_size=2)
 
 
 def run(
     verb: str,
     folder: Path,
     task: BaseTask,
-    data: AudioFolderDataModule,
+    data: AudioDataModule,
     ranks: int,
     *callbacks: Callback,
     resume: Path | None = None,
@@ -184,7 +202,10 @@ def crops_of(root: Path) -> int:
 @pytest.mark.parametrize("kind", TASKS)
 def test_every_parameter_gets_a_gradient(kind, tones, tmp_path):
     """DDP without a search for unused parameters refuses a second step where one got none."""
-    data = corpus(tones, 6, samples=None) if kind == "recognition" else corpus(tones, 12)
+    if kind in ("duration", "log F0"):
+        data = spoken(tmp_path)
+    else:
+        data = corpus(tones, 6, samples=None) if kind == "recognition" else corpus(tones, 12)
     for notes in run("fit", tmp_path, TASKS[kind](), data, 2, max_steps=3):
         assert len(notes["steps"]) == 3
         assert notes["without gradient"] == set()

@@ -10,16 +10,19 @@ from runs import stopped
 
 import lightning_wavenet
 from datamodules import Audio, AudioFolderDataModule, Crops
+from lightning_wavenet.backbone import TransposedUpsampling
 from lightning_wavenet.cli.main import main
 from lightning_wavenet.errors import RequestError
+from lightning_wavenet.features import MelSpectrogram
 from lightning_wavenet.models.checkpoint import FORMAT
-from lightning_wavenet.tasks import BaseTask, RecognitionWaveNet, SpeakerWaveNet, UnconditionalWaveNet
+from lightning_wavenet.tasks import BaseTask, RecognitionWaveNet, SpeakerWaveNet, TTSWaveNet, UnconditionalWaveNet
 
 SPEAKERS = r"(?P<speaker>\w+)/"
 
 
 def corpus(tones, pattern=SPEAKERS):
-    return AudioFolderDataModule(tones, pattern=pattern, audio=Audio(4_000), crops=Crops(300), batch_size=4)
+    features = [MelSpectrogram(20, 100, 3, high_hz=2_000)]
+    return AudioFolderDataModule(tones, pattern, audio=Audio(4_000), crops=Crops(300), batch_size=4, features=features)
 
 
 def trainer(folder, steps=2):
@@ -49,6 +52,7 @@ def trained(task, tones, folder) -> Path:
         lambda: UnconditionalWaveNet(build),
         lambda: SpeakerWaveNet(build, embedding=3),
         lambda: SpeakerWaveNet(build),
+        lambda: TTSWaveNet(lambda channels: TransposedUpsampling(channels, [4, 5], 4), build, speaker=True),
     ],
 )
 def test_a_task_is_loaded_as_any_lightning_module(tones, tmp_path, task):

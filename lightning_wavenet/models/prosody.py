@@ -124,12 +124,17 @@ class DurationPredictor(Model):
         return contexts[..., self.linguistic.phone_channels].argmax(-1)
 
     @torch.no_grad()
-    def count(self, series: PhoneSeries) -> None:
-        """Adds phones of the training split to the means by phone."""
+    def counted(self, series: PhoneSeries) -> Tensor:
+        """How often each phone is among some, and how many frames these have together, float64 `[2, phones]`."""
         labels = self.labels(series.contexts)[series.inside]
         frames = frames_of_phone(series.durations[series.inside]).double()
-        self.phone_count.index_add_(0, labels, torch.ones_like(frames))
-        self.phone_frames.index_add_(0, labels, frames)
+        sums = torch.zeros_like(torch.stack([self.phone_count, self.phone_frames]))
+        return sums.index_add_(1, labels, torch.stack([torch.ones_like(frames), frames]))
+
+    def add(self, sums: Tensor) -> None:
+        """Adds such numbers, of the training split, to the means by phone."""
+        self.phone_count += sums[0]
+        self.phone_frames += sums[1]
 
     def mean_frames(self, labels: Tensor) -> Tensor:
         """How many frames a phone lasts in the mean, whatever is around it; of all phones where it is not known."""

@@ -16,7 +16,6 @@ import torch
 from lightning_utilities.core.rank_zero import rank_zero_only
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
-from torch import nn
 
 from lightning_wavenet.backbone import WaveNet
 from lightning_wavenet.data import blueprint
@@ -301,8 +300,7 @@ class BaseTask(pl.LightningModule, ABC):
         kind = kinds[own["task"]]
         model = rebuilt(checkpoint, str(checkpoint_path))
         given = {name: blueprint.built(value) for name, value in saved.get("blueprint", {}).items()}
-        # What makes a net of the same kind: a checkpoint describes the nets themselves, and no functions.
-        makers = {name: partial(_again, net) for name, net in model.named_children() if name in ("backbone", "encoder")}
+        makers = kind.makers(model)
         makers = {name: make for name, make in makers.items() if name in inspect.signature(kind.__init__).parameters}
         try:
             task = kind(**given | makers | options)
@@ -310,6 +308,14 @@ class BaseTask(pl.LightningModule, ABC):
             raise RequestError(f"{checkpoint_path} was written by another version: {error}") from error
         task.model = model
         return task if map_location is None else task.to(map_location)
+
+    @classmethod
+    def makers(cls, model: Any) -> dict[str, Callable[..., Any]]:
+        """What makes nets like those of a model, by the names of the task's arguments.
+
+        A checkpoint describes the nets themselves, and no functions.
+        """
+        return {name: partial(again, net) for name, net in model.named_children() if name in ("backbone", "encoder")}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Adds what is needed to rebuild the model without its corpus, and to resume to the bit."""
@@ -409,8 +415,8 @@ class BaseTask(pl.LightningModule, ABC):
         return options
 
 
-def _again(net: nn.Module, **given: Any) -> Any:
-    """Another net with the options of one, untrained."""
+def again(net: Any, **given: Any) -> Any:
+    """Another net with the options of one, untrained, but for those that are given."""
     return blueprint.build(blueprint.describe(net, leave_out=given), **given)
 
 

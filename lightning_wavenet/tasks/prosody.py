@@ -113,10 +113,15 @@ class DurationModel(ProsodyTask):
         """Root of the mean squared error."""
         return "error of a phone's duration (ms, root mean square)"
 
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Mean squared error; counts the phones of all processes for the means."""
+        sums = self.model.counted(self.model.phones(batch))
+        self.model.add(self.trainer.strategy.reduce(sums, reduce_op="sum"))
+        return super().training_step(batch, batch_idx)
+
     def loss(self, batch: Batch) -> Tensor:
-        """Mean squared error of the logarithms; counts the phones for the means."""
+        """Mean squared error of the logarithms."""
         series = self.model.phones(batch)
-        self.model.count(series)
         errors = self.model(series.contexts, series.counts) - series.durations
         return errors[series.inside].square().mean()
 

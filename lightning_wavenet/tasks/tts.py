@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 
@@ -10,7 +11,7 @@ from lightning_wavenet.backbone import WaveNet
 from lightning_wavenet.backbone.conditioning import RepeatUpsampling, TransposedUpsampling
 from lightning_wavenet.data.vocabulary import Vocabulary
 from lightning_wavenet.models import TTSModel
-from lightning_wavenet.tasks.base import BackboneCallable
+from lightning_wavenet.tasks.base import BackboneCallable, again
 from lightning_wavenet.tasks.generation import GenerationTask
 
 UpsamplingCallable = Callable[[int], TransposedUpsampling | RepeatUpsampling]
@@ -64,3 +65,9 @@ class TTSWaveNet(GenerationTask):
         make: Callable[..., WaveNet] = self.backbone
         net = make(global_channels=width, upsampling=self.upsampling(vocabulary.frame_channels))
         return TTSModel(net, vocabulary, self.embedding is not None)
+
+    @classmethod
+    def makers(cls, model: TTSModel) -> dict[str, Callable[..., Any]]:
+        """As those of all tasks, with that of the upsampling."""
+        upsampling = model.backbone.upsampling
+        return super().makers(model) | {"upsampling": lambda channels: again(upsampling, frame_channels=channels)}
