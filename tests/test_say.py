@@ -91,6 +91,8 @@ def test_a_file_of_sentences_becomes_a_folder_of_wavs(say):
     main([*say, "two.txt", "--out", "said"])
     texts = {path.stem: json.loads(path.read_text())["text"] for path in Path("said").glob("*.json")}
     assert texts == {"one": "Hello.", "two": "You, there."}
+    # 244 characters, but too many bytes for the name of a file.
+    main([*say, "\N{LEFT DOUBLE QUOTATION MARK}\N{RIGHT DOUBLE QUOTATION MARK} " * 80 + "You.", "--out", "quotes"])
     main([*say, "You, there.", "--out", "alone", "--seed", "1"])
     assert Path("alone.wav").read_bytes() == Path("said/two.wav").read_bytes()
 

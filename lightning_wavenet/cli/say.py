@@ -2,6 +2,7 @@
 
 # No postponed annotations here: a parser is made of them.
 import json
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -131,14 +132,14 @@ def say(
 
 _LABELS = {"json": ".phones.json", "textgrid": ".TextGrid"}
 _LONGEST_NAME = 255
-"""Of a file; a longer text is none."""
+"""Bytes of a file's name; a longer text is none."""
 
 
 def _sentences(text: str | None) -> tuple[dict[str, str], bool]:
     """What to say under its name, and whether it is a file of sentences."""
     if text is None or not text.strip():
         raise RequestError("say what is to be said, or a file of sentences, with --text")
-    path = Path(text) if len(text) <= _LONGEST_NAME else None
+    path = Path(text) if len(os.fsencode(text)) <= _LONGEST_NAME else None
     if path is None or not path.is_file():
         return {"speech": text}, False
     try:
