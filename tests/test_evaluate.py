@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,12 +13,15 @@ import soundfile as sf
 import torch
 
 from lightning_wavenet.cli.main import main
+from lightning_wavenet.data.vocabulary import Vocabulary
+from lightning_wavenet.errors import RequestError
 from lightning_wavenet.evaluation.clips import GivenClip, find_clips, next_sentence
-from lightning_wavenet.evaluation.figures import Case, Sound, Value, pitch, spectrum
+from lightning_wavenet.evaluation.figures import Case, Phones, Sound, Value, pitch, spectrum
 from lightning_wavenet.evaluation.report import Evaluated, Report
 from lightning_wavenet.features import f0 as f0_module
 from lightning_wavenet.files.audio import write_clip
 from lightning_wavenet.metrics import judges
+from lightning_wavenet.models import PhoneRecognizer, TimedPhone, checkpoint
 
 RATE = 8_000
 needs_pyworld = pytest.mark.skipif(find_spec("pyworld") is None, reason="pyworld is not installed")
@@ -121,6 +125,35 @@ def test_judges_are_asked_of_clips_codes_and_recordings(folders, monkeypatch, ca
     assert means["voice_cosine"].keys() == {"clips", "mu-law"}
     assert means["voice_cosine"]["clips"]["mean"] == pytest.approx(1)
     assert clips["s2_anna_000.wav"]["recognized"] == {"clips": "to or three", "mu-law": "one", "natural": "one"}
+
+
+def hearing(labels: str, phones: tuple[str, ...], rate: int = 2 * RATE) -> PhoneRecognizer:
+    """A recognizer that finds the same phones in everything, and remembers how long the audio was."""
+    lengths: list[int] = []
+
+    def recognize(waveform: torch.Tensor) -> list[TimedPhone]:
+        lengths.append(len(waveform))
+        return [TimedPhone(label, 0, 1, 0, 0) for label in labels.split()]
+
+    return SimpleNamespace(vocabulary=Vocabulary(rate, phones=phones), recognize=recognize, lengths=lengths)
+
+
+def test_phones_are_counted_by_a_recognizer_of_ones_own(folders, monkeypatch, capsys):
+    recognizer = hearing("h# w ah n pau", ("ah", "h#", "n", "pau", "w"))
+    measure = Phones(recognizer)
+    found = measure(Case(Sound(torch.zeros(800), RATE), text="One.", other_text="two or"))
+    # "One" is W AH N; "two or" T UW AO R, of which nothing is there.
+    assert found == {"phones_wrong_percent": (0.0, 3), "phones_of_other_wrong_percent": (100.0, 4)}
+    assert recognizer.lengths == [1_600]
+    with pytest.raises(RequestError, match="phones that are no ARPAbet, such as a#: give another"):
+        Phones(hearing("", ("AA", "a#")))
+    with pytest.raises(RequestError, match="no text"):
+        measure(Case(Sound(torch.zeros(800), RATE)))
+
+    monkeypatch.setattr(checkpoint, "load", lambda path: recognizer)
+    assert "a.ckpt holds a SimpleNamespace, which recognizes no phones" in refused(
+        [*folders, "--recognizer", "a.ckpt"], capsys
+    )
 
 
 def test_what_is_not_installed_is_left_out_with_a_line(folders, monkeypatch, capsys):

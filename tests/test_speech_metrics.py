@@ -10,7 +10,7 @@ import torch
 from scipy import stats
 
 from lightning_wavenet.metrics.cepstral import BANDS, cepstra_of_bands, distances_db, mel_cepstra
-from lightning_wavenet.metrics.intelligibility import misread_letters, misread_words
+from lightning_wavenet.metrics.intelligibility import misread_letters, misread_phones, misread_words
 from lightning_wavenet.metrics.prosody import pitch_errors
 from lightning_wavenet.metrics.statistics import sign_flip_p, weighted_mean
 from lightning_wavenet.metrics.warping import warp
@@ -147,6 +147,13 @@ def test_misread_words_and_letters_by_hand():
     assert misread_letters(recognized, text) == (4, 14)
     assert misread_words([], text).percent == 100
     assert misread_words("oh the bat sat on and on".split(), text).percent == 75
+
+
+def test_misread_phones_by_hand():
+    # TIMIT's names and ARPAbet are one; a closure belongs to its stop; ao counts as aa; the last vowel is another.
+    assert misread_phones("h# ao l tcl t ax pau".split(), "sil AA L sil T IY sil".split()) == (1, 4)
+    assert misread_phones(["ZH", "sp"], ["SH", "OY1"]) == (1, 2)
+    assert misread_phones([], ["AH"]).percent == 100
 
 
 def test_percentages_are_of_all_clips_together():

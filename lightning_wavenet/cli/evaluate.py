@@ -21,6 +21,7 @@ def evaluate(
     recordings: Path | None = None,
     texts: Path | None = None,
     judges: Sequence[Judge] = ("words", "quality", "voice"),
+    recognizer: Path | None = None,
     out: Path | None = None,
     overwrite: bool = False,
 ) -> None:
@@ -35,6 +36,8 @@ def evaluate(
             file, or one that this continues after "_". Without it only judges speak.
         texts: Lines "ID|TEXT", such as LJSpeech's metadata.csv, for clips whose descriptions have no text.
         judges: Which: "words" are counted by PocketSphinx, "quality" is DNSMOS, "voice" Resemblyzer; or "none".
+        recognizer: Checkpoint of a recognizer of ARPAbet or TIMIT's phones, trained on recordings of the same corpus:
+            counts the phones that are wrong.
         out: Write every clip's figures and the means here too, as JSON.
         overwrite: Replace that file if it exists.
 
@@ -46,9 +49,12 @@ def evaluate(
 
     from lightning_wavenet.errors import RequestError
     from lightning_wavenet.evaluation.clips import find_clips
+    from lightning_wavenet.evaluation.figures import MEASURES, Phones
     from lightning_wavenet.evaluation.report import Report
     from lightning_wavenet.evaluation.report import evaluate as evaluated
     from lightning_wavenet.files.atomic import need_folder, refuse_existing, write_text
+    from lightning_wavenet.models import PhoneRecognizer
+    from lightning_wavenet.models.checkpoint import load
 
     if out is not None:
         need_folder(out.parent)
@@ -56,7 +62,14 @@ def evaluate(
             raise RequestError(f"{out} is a folder: give a file as --out")
         refuse_existing([out], overwrite)
     given = find_clips(clips, recordings, texts)
-    measures = ["spectrum", "pitch", "duration", *(judge for judge in judges if judge != "none")]
+    measures = {
+        name: measure for name, measure in MEASURES.items() if name in ("spectrum", "pitch", "duration", *judges)
+    }
+    if recognizer is not None:
+        model = load(recognizer)
+        if not isinstance(model, PhoneRecognizer):
+            raise RequestError(f"{recognizer} holds a {type(model).__name__}, which recognizes no phones")
+        measures["phones"] = Phones(model)
     bar = track(evaluated(given, measures), "clips", len(given), transient=True, disable=not Console().is_terminal)
     report = Report(list(bar))
     _tell(report)

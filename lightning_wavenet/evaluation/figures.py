@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torchaudio.functional import resample
 
 from lightning_wavenet.backbone.distributions import MuLawSoftmax
 from lightning_wavenet.errors import RequestError
@@ -20,10 +21,13 @@ from lightning_wavenet.files.audio import read_audio
 from lightning_wavenet.files.reading import DecodingError, read_mono
 from lightning_wavenet.metrics import judges
 from lightning_wavenet.metrics.cepstral import Cepstra, distances_db, mel_cepstra
-from lightning_wavenet.metrics.intelligibility import misread_letters, misread_words
+from lightning_wavenet.metrics.intelligibility import misread_letters, misread_phones, misread_words
 from lightning_wavenet.metrics.prosody import pitch_errors
 from lightning_wavenet.metrics.warping import warp
+from lightning_wavenet.models import PhoneRecognizer
 from lightning_wavenet.text import words
+from lightning_wavenet.text.structure import structure
+from lightning_wavenet.text.symbols import arpabet
 
 FRAME_SECONDS = 0.005
 EQUAL_SECONDS = 0.025
@@ -217,10 +221,8 @@ def intelligibility(case: Case) -> Values:
     Raises:
         RequestError: There is no text, or none that can be read; the judge or the extra `text` is not installed.
     """
-    if case.text is None:
-        raise RequestError("the clip has no text: give --texts")
     found = {}
-    for text, which in ((case.text, ""), (case.other_text, "of_other_")):
+    for text, which in ((needed_text(case), ""), (case.other_text, "of_other_")):
         if text is None:
             continue
         said = [word for word in words(text) if not word.startswith("{")]  # Phones by hand have no letters.
@@ -229,6 +231,17 @@ def intelligibility(case: Case) -> Values:
                 wrong = misread(case.sound.words, said)
                 found[f"{unit}_{which}wrong_percent"] = Value(wrong.percent, wrong.of)
     return found
+
+
+def needed_text(case: Case) -> str:
+    """What is to be said.
+
+    Raises:
+        RequestError: That is not known.
+    """
+    if case.text is None:
+        raise RequestError("the clip has no text: give --texts")
+    return case.text
 
 
 def quality(case: Case) -> Values:
@@ -243,7 +256,44 @@ def voice(case: Case) -> Values:
     return {"voice_cosine": Value(float(torch.dot(case.sound.voice, case.reference.voice)))}
 
 
-MEASURES: Mapping[str, Callable[[Case], Values]] = {
+class Phones:
+    """Phones that a recognizer of one's own gets wrong, against those that the text is pronounced with.
+
+    Silences and closures are left out of both, and two pairs count as one phone each, as with TIMIT's 39 phones.
+
+    Args:
+        recognizer: Which knows ARPAbet, or TIMIT's phones.
+
+    Raises:
+        RequestError: It knows others.
+    """
+
+    def __init__(self, recognizer: PhoneRecognizer) -> None:
+        if others := [phone for phone in recognizer.vocabulary.phones if arpabet(phone) is None]:
+            raise RequestError(f"the recognizer has phones that are no ARPAbet, such as {others[0]}: give another")
+        self.recognizer = recognizer
+
+    def __call__(self, case: Case) -> Values:
+        """Against the text and against another one.
+
+        Raises:
+            RequestError: There is no text; the extra `text` is not installed.
+        """
+        texts = {"": needed_text(case), "of_other_": case.other_text}
+        waveform, rate = case.sound.waveform, self.recognizer.vocabulary.sample_rate
+        if rate != case.sound.rate:
+            waveform = resample(waveform, case.sound.rate, rate)
+        recognized = [phone.label for phone in self.recognizer.recognize(waveform)]
+        found = {}
+        for which, text in texts.items():
+            if text is not None:
+                wrong = misread_phones(recognized, [segment.label for segment in structure(text).segments])
+                found[f"phones_{which}wrong_percent"] = Value(wrong.percent, wrong.of)
+        return found
+
+
+Measure = Callable[[Case], Values]
+MEASURES: Mapping[str, Measure] = {
     "spectrum": spectrum,
     "pitch": pitch,
     "duration": duration,
@@ -275,6 +325,8 @@ TITLES: Mapping[str, Title] = {
     "words_of_other_wrong_percent": Title("  of another sentence", 1),
     "letters_wrong_percent": Title("letters wrong (%)", 1),
     "letters_of_other_wrong_percent": Title("  of another sentence", 1),
+    "phones_wrong_percent": Title("phones wrong (%)", 1),
+    "phones_of_other_wrong_percent": Title("  of another sentence", 1),
     "dnsmos_overall": Title("DNSMOS, overall", 2),
     "dnsmos_signal": Title("  signal", 2),
     "dnsmos_background": Title("  background", 2),

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 from lightning_wavenet.errors import RequestError
 from lightning_wavenet.evaluation.clips import GivenClip, next_sentence
-from lightning_wavenet.evaluation.figures import MEASURES, TITLES, Case, Sound, Values
+from lightning_wavenet.evaluation.figures import TITLES, Case, Measure, Sound, Values
 from lightning_wavenet.metrics.statistics import Mean, sign_flip_p, weighted_mean
 
 COLUMNS = ("clips", "mu-law", "natural")
@@ -51,12 +51,12 @@ class Evaluated:
         }
 
 
-def evaluate(clips: Sequence[GivenClip], measures: Collection[str] = tuple(MEASURES)) -> Iterator[Evaluated]:
+def evaluate(clips: Sequence[GivenClip], measures: Mapping[str, Measure]) -> Iterator[Evaluated]:
     """The figures of clips, one after another.
 
     Args:
         clips: All that there are; each is compared with the next one's sentence too.
-        measures: Which of `MEASURES`.
+        measures: What to compute of each, by name, such as `figures.MEASURES`.
 
     Raises:
         RequestError: A file cannot be read.
@@ -75,9 +75,9 @@ def evaluate(clips: Sequence[GivenClip], measures: Collection[str] = tuple(MEASU
         found = Evaluated(clip)
         for column, case in cases.items():
             found.values[column] = {}
-            for name in measures:
+            for name, measure in measures.items():
                 try:
-                    found.values[column] |= MEASURES[name](case)
+                    found.values[column] |= measure(case)
                 except RequestError as error:
                     reason = f"{name}: {error}"
                     if reason not in found.left_out:
