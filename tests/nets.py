@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lightning_wavenet.backbone import RepeatUpsampling, TransposedUpsampling, WaveNet
+from lightning_wavenet.backbone import ContextStack, RepeatUpsampling, TransposedUpsampling, WaveNet
 from lightning_wavenet.backbone.local_condition import UpsampledFrames, at_samples
 from lightning_wavenet.data.vocabulary import Vocabulary
 from lightning_wavenet.sampling import Stream, native
@@ -31,6 +31,19 @@ KINDS = {
     "local, transposed": {"upsampling": [4, 5]},
     "local, repeated": {"upsampling": 20},
     "global and local": {"global_channels": 2, "upsampling": [10], "kernel_size": 3},
+    "context of samples": {"contexts": [{"pooling": 1, "dilations": "1..16"}]},
+    "context of frames": {"contexts": [{"pooling": 4, "dilations": "1..4 x2", "kernel_size": 3}]},
+    "contexts": {
+        "contexts": [
+            {"pooling": 4, "dilations": "1..8", "strides": [2, 2]},
+            {"pooling": 64, "dilations": "1..2", "channels": 3},
+        ],
+    },
+    "global, local and context": {
+        "global_channels": 2,
+        "upsampling": 20,
+        "contexts": [{"pooling": 4, "dilations": "1..8"}],
+    },
 }
 
 
@@ -51,10 +64,15 @@ def build(kind: str = "plain", seed: int = 0, **changes: object) -> WaveNet:
         options["upsampling"] = TransposedUpsampling(frame_channels=3, strides=upsampling, channels=4)
     elif isinstance(upsampling, int):
         options["upsampling"] = RepeatUpsampling(frame_channels=3, hop=upsampling)
+    if "contexts" in options:
+        widths = {"residual_channels": 8, "gate_channels": 12, "channels": 5}
+        options["contexts"] = [ContextStack(**(widths | one)) for one in options["contexts"]]
     net = WaveNet(**options)
     with torch.no_grad():
         # Sharper than a fresh net, whose logits are so flat that mistakes in them would hardly change a draw.
         net.head[-1].weight.mul_(8)
+        for context in net.contexts:
+            context.stack.skip.weight.mul_(4)
     return net.eval()
 
 
@@ -86,17 +104,18 @@ def stream_for(net: WaveNet, samples: int, seed: int = 0, prime: int | None = No
 def teacher_forced(net: WaveNet, stream: Stream, codes: Tensor) -> Tensor:
     """Distribution parameters `[samples, P]` of a stream's codes by one whole forward pass from silence on."""
     field, prime = net.receptive_field, stream.prime_samples
-    history = torch.full((field,), net.distribution.silence)
+    history = torch.full((net.history,), net.distribution.silence)
     if stream.prime is not None:
-        history = torch.cat([history, net.distribution.encode(stream.prime)])
-    whole = torch.cat([history, codes])[:-1]
+        history = torch.cat([history, net.distribution.encode(stream.prime)])[-net.history :]
+    whole = torch.cat([history, codes]).unsqueeze(0)
     dtype = next(net.parameters()).dtype
     global_condition = None if stream.global_condition is None else stream.global_condition.to(dtype).unsqueeze(0)
-    local = None
+    first, parts = net.history - field, []
     if stream.frames is not None:
         frames = UpsampledFrames(net.upsampling, [stream.frames.to(dtype)], [0])
-        local = at_samples(*frames.rows(1 - field, prime + len(codes)))
-    return net(whole.unsqueeze(0), global_condition, local)[0, prime:]
+        parts.append(at_samples(*frames.rows(prime + 1 - field, prime + len(codes))))
+    parts += [context.condition(net.distribution.decode(whole), first + 1) for context in net.contexts]
+    return net(whole[:, first:-1], global_condition, torch.cat(parts, dim=-1) if parts else None)[0]
 
 
 def same_codes(net: WaveNet, stream: Stream, clip: Tensor, right: Tensor) -> bool:

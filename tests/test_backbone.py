@@ -3,7 +3,7 @@ import torch
 from nets import KINDS, build, textbook_forward
 
 from lightning_wavenet.backbone import Conditions, RepeatUpsampling, TransposedUpsampling, WaveNet
-from lightning_wavenet.backbone.wavenet import parse_dilations
+from lightning_wavenet.backbone.residual import parse_dilations
 
 
 @pytest.mark.parametrize(

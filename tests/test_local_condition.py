@@ -74,12 +74,12 @@ class ContextNet(WaveNet):
     def history(self) -> int:
         return self.receptive_field + HOP + SPAN
 
-    def local_condition(self, codes: Tensor, frames: Tensor | None) -> Tensor:
+    def local_condition(self, codes: Tensor, frames: Tensor | None, first: int = 0) -> Tensor:
         silence = float(self.distribution.decode(torch.tensor(self.distribution.silence)))
         windows = F.pad(self.distribution.decode(codes), (SPAN, 0), value=silence).unfold(1, SPAN, HOP)
-        return self.context(windows).tanh().repeat_interleave(HOP, dim=1)[:, : codes.shape[1]]
+        return self.context(windows).tanh().repeat_interleave(HOP, dim=1)[:, first : codes.shape[1]]
 
-    def begin_local_condition(self, history, frames, primes) -> DrawnCondition:
+    def begin_local_condition(self, history, frames, primes, steps=None) -> DrawnCondition:
         return DrawnCondition(self, history, primes)
 
 

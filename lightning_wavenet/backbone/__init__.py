@@ -1,6 +1,7 @@
 """WaveNet as plain torch modules: no Lightning, no files, no command line."""
 
 from lightning_wavenet.backbone.conditioning import Conditions, RepeatUpsampling, TransposedUpsampling, Upsampling
+from lightning_wavenet.backbone.context import ContextStack
 from lightning_wavenet.backbone.distributions import (
     Distribution,
     GaussianMixture,
@@ -12,6 +13,7 @@ from lightning_wavenet.backbone.wavenet import WaveNet
 
 __all__ = [
     "Conditions",
+    "ContextStack",
     "Distribution",
     "GaussianMixture",
     "LinearSoftmax",

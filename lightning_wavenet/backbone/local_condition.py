@@ -7,6 +7,7 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from lightning_wavenet.backbone.conditioning import Upsampling
 
@@ -81,6 +82,42 @@ class UpsampledFrames:
         """Drops all streams but those at the given rows."""
         self.frames = [self.frames[row] for row in rows.tolist()]
         self.primes = [self.primes[row] for row in rows.tolist()]
+
+
+class JoinedConditions:
+    """Several local conditions side by side.
+
+    Args:
+        parts: In the order of their channels.
+    """
+
+    def __init__(self, parts: Sequence[LocalCondition]) -> None:
+        self.parts = list(parts)
+
+    @property
+    def known(self) -> int:
+        """As far as all are."""
+        return min(part.known for part in self.parts)
+
+    def rows(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
+        """One row for as long as no part changes."""
+        parts = [part.rows(start, stop) for part in self.parts]
+        changes = torch.stack([index.diff(dim=1) != 0 for _, index in parts]).any(0)
+        index = F.pad(changes.cumsum(1), (1, 0))
+        # The first sample of each row; streams that have fewer rows than others repeat their last.
+        firsts = torch.arange(int(index.max()) + 1, device=index.device).expand(len(index), -1).contiguous()
+        firsts = torch.searchsorted(index, firsts).clamp(max=stop - start - 1)
+        return torch.cat([at_samples(rows, at.gather(1, firsts)) for rows, at in parts], dim=-1), index
+
+    def take(self, codes: Tensor) -> None:
+        """Gives the next codes to all."""
+        for part in self.parts:
+            part.take(codes)
+
+    def keep(self, rows: Tensor) -> None:
+        """Drops all streams but those at the given rows."""
+        for part in self.parts:
+            part.keep(rows)
 
 
 def _window(upsampling: Upsampling, frames: Tensor, start: int, stop: int) -> tuple[Tensor, int]:

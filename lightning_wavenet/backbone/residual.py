@@ -9,6 +9,7 @@ What a layer and the stack compute stands here as equations, left to autograd. `
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Literal
 
@@ -132,7 +133,10 @@ class ResidualStack(nn.Module):
         super().__init__()
         self.path: Literal["reference", "fused"] = "fused"
         self.recompute = False
+        self.residual_channels = residual_channels
         self.gate_channels = gate_channels
+        self.skip_channels = skip_channels
+        self.local_channels = local_channels
         self.dilations = tuple(dilations)
         self.kernel_size = kernel_size
         self.layers = nn.ModuleList(
@@ -188,6 +192,27 @@ class ResidualStack(nn.Module):
                 projected.append(projection[-steps:])
         return self.sum_skips(gated, projected)
 
+    def past_inputs(self, x: Tensor, global_terms: Sequence[Tensor | None], local: Tensor | None) -> list[Tensor]:
+        """What every layer's taps will still need after some steps: its last inputs, oldest first.
+
+        Args:
+            x: The stack's inputs so far, `[T, B, C]` with T >= reach.
+            global_terms: What `global_terms` returns.
+            local: Local condition of the same steps, `[T, B, local_channels]` or longer at its beginning.
+
+        Returns:
+            For each layer `[B, reach, C]`.
+        """
+        inputs = []
+        for layer, term in zip(self.residual_layers(), global_terms, strict=True):
+            remaining = len(x) - layer.reach
+            inputs.append(x[remaining:].transpose(0, 1))
+            if remaining:
+                projection = layer(x, term, None if local is None else local[-remaining:])[1]
+                if projection is not None:
+                    x = x[layer.reach :] + projection
+        return inputs
+
     @property
     def reach(self) -> int:
         """How many steps the stack looks back."""
@@ -208,3 +233,29 @@ class ResidualStack(nn.Module):
         if self.skip is None:
             return torch.stack(projected).sum(0)
         return self.skip(torch.cat(gated, dim=-1))
+
+
+def parse_dilations(dilations: Sequence[int] | str) -> tuple[int, ...]:
+    """Dilations from a list, or from their short form, such as "1..512 x3, 1..256".
+
+    Raises:
+        ValueError: The short form cannot be read, or a dilation is not positive.
+    """
+    if not isinstance(dilations, str):
+        expanded = [int(dilation) for dilation in dilations]
+    else:
+        expanded = []
+        for part in dilations.split(","):
+            match = re.fullmatch(r"\s*(\d+)(?:\s*\.\.\s*(\d+))?(?:\s*x\s*(\d+))?\s*", part)
+            if match is None:
+                raise ValueError(f"cannot read dilations {part.strip()!r}; write them as '1..512 x3' or as a list")
+            first, last, times = int(match[1]), int(match[2] or match[1]), int(match[3] or 1)
+            cycle = [first]
+            while 0 < cycle[-1] < last:
+                cycle.append(2 * cycle[-1])
+            if cycle[-1] != last:
+                raise ValueError(f"dilations {part.strip()!r} double from {first} but do not meet {last}")
+            expanded += cycle * times
+    if not expanded or min(expanded) < 1:
+        raise ValueError(f"dilations must be one or more positive integers, got {dilations!r}")
+    return tuple(expanded)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -10,11 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lightning_wavenet.backbone.cached import CachedStack, StepsOf
 from lightning_wavenet.backbone.conditioning import Conditions, Upsampling
+from lightning_wavenet.backbone.context import ContextCondition, ContextStack
 from lightning_wavenet.backbone.distributions import Distribution, MuLawSoftmax
 from lightning_wavenet.backbone.distributions.softmax import smooth
-from lightning_wavenet.backbone.local_condition import LocalCondition, UpsampledFrames
-from lightning_wavenet.backbone.residual import ResidualStack
+from lightning_wavenet.backbone.local_condition import JoinedConditions, LocalCondition, UpsampledFrames
+from lightning_wavenet.backbone.residual import ResidualStack, parse_dilations
 
 NO_CONDITIONS = Conditions()
 MOST_ONE_HOT = 1_024
@@ -42,7 +44,8 @@ class WaveNet(nn.Module):
         shared_projection: One 1x1 projection for residual and skip, as Figure 4 draws it, instead of one for each;
             skip_channels must then equal residual_channels.
         global_channels: Width of the global condition (one vector a clip), 0 for none.
-        upsampling: Brings local conditioning frames to the sample rate; None for no local condition.
+        upsampling: Brings local conditioning frames to the sample rate; None for a net that takes none.
+        contexts: Context stacks, whose outputs are local conditions too (section 2.6).
         distribution: What is predicted of a sample, and its codec; None for the paper's softmax over 256 mu-law codes.
     """
 
@@ -60,6 +63,7 @@ class WaveNet(nn.Module):
         shared_projection: bool = False,
         global_channels: int = 0,
         upsampling: Upsampling | None = None,
+        contexts: Sequence[ContextStack] = (),
         distribution: Distribution | None = None,
     ) -> None:
         super().__init__()
@@ -89,7 +93,8 @@ class WaveNet(nn.Module):
         self.shared_projection = shared_projection
         self.global_channels = global_channels
         self.upsampling = upsampling
-        self.local_channels = 0 if upsampling is None else upsampling.channels
+        self.contexts = nn.ModuleList(contexts)
+        self.local_channels = (0 if upsampling is None else upsampling.channels) + sum(one.channels for one in contexts)
         self.distribution: Distribution = MuLawSoftmax() if distribution is None else distribution
         levels = self.distribution.levels
         if input == "one-hot" and levels > MOST_ONE_HOT:
@@ -132,9 +137,23 @@ class WaveNet(nn.Module):
     def history(self) -> int:
         """H: how many samples before it a prediction depends on by whatever way, what conditions see included.
 
-        This is what data and primes have to supply, at least R.
+        This is what data and primes have to supply, at least R. The samples that the residual stack sees before the
+        predicted one have their context too, which reaches further back.
         """
-        return self.receptive_field
+        if not self.contexts:
+            return self.receptive_field
+        grid = self.grid
+        reach = max(context.reach for context in self.context_stacks())
+        return (-(-(self.receptive_field - 1) // grid) - (-reach // grid)) * grid
+
+    @property
+    def grid(self) -> int:
+        """Samples after which frames of all context stacks begin together; 1 for a net without."""
+        return math.lcm(*(context.pooling for context in self.context_stacks()))
+
+    def context_stacks(self) -> list[ContextStack]:
+        """The context stacks, as what they are."""
+        return [context for context in self.contexts if isinstance(context, ContextStack)]
 
     def step_memory(self, samples: int, dtype: torch.dtype) -> int:
         """How much memory (bytes) a training step takes for one crop, at least: what is kept for the backward pass.
@@ -195,24 +214,33 @@ class WaveNet(nn.Module):
             raise ValueError("the net takes no local condition")
         return self.upsampling(frames)
 
-    def local_condition(self, codes: Tensor, frames: Tensor | None) -> Tensor | None:
-        """The local condition of samples that are all known, as in training.
+    def local_condition(self, codes: Tensor, frames: Tensor | None, first: int = 0) -> Tensor | None:
+        """The local condition of samples `first` to T - 1, all of which are known, as in training.
 
         Args:
-            codes: int64 `[B, T]`.
-            frames: `[B, F, N]`, which cover the samples, after as many as the upsampling reaches back.
+            codes: int64 `[B, T]`, beginning where frames of the context stacks do.
+            frames: `[B, F, N]`, which cover the samples, after as many as the upsampling reaches back; None for a net
+                that takes none.
+            first: The first sample whose condition is wanted.
 
         Returns:
-            `[B, T, C]`, or None for a net without one.
+            `[B, T - first, C]`, or None for a net without one.
+
+        Raises:
+            ValueError: A context stack sees further back than the codes go.
         """
-        if frames is None:
-            return None
-        assert self.upsampling is not None
-        first = self.upsampling.context_frames * self.upsampling.hop
-        return self.upsample(frames)[:, first : first + codes.shape[1]]
+        parts = []
+        if frames is not None:
+            assert self.upsampling is not None
+            before = self.upsampling.context_frames * self.upsampling.hop
+            parts.append(self.upsample(frames)[:, before + first : before + codes.shape[1]])
+        if self.contexts:
+            amplitudes = self.distribution.decode(codes)
+            parts += [context.condition(amplitudes, first) for context in self.context_stacks()]
+        return None if not parts else parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
 
     def begin_local_condition(
-        self, history: Tensor, frames: Sequence[Tensor], primes: Sequence[int]
+        self, history: Tensor, frames: Sequence[Tensor], primes: Sequence[int], steps: StepsOf = CachedStack
     ) -> LocalCondition | None:
         """The local condition of streams that are to be generated, or None for a net without one.
 
@@ -221,8 +249,14 @@ class WaveNet(nn.Module):
             frames: Conditioning frames of each stream, `[F, N]`, from its prime's first sample on; of a net that takes
                 any.
             primes: Length of each stream's prime in samples.
+            steps: Begins the steps of a context stack.
         """
-        return None if self.upsampling is None else UpsampledFrames(self.upsampling, frames, primes)
+        parts: list[LocalCondition] = []
+        if self.upsampling is not None:
+            parts.append(UpsampledFrames(self.upsampling, frames, primes))
+        decode = self.distribution.decode
+        parts += [ContextCondition(context, decode, history, steps) for context in self.context_stacks()]
+        return None if not parts else parts[0] if len(parts) == 1 else JoinedConditions(parts)
 
     def nll(self, waveform: Tensor, conditions: Conditions = NO_CONDITIONS) -> Tensor:
         """Negative log-likelihood of every sample that has its whole history in the waveform.
@@ -239,13 +273,12 @@ class WaveNet(nn.Module):
             ValueError: The frames do not cover the waveform.
         """
         codes = self.distribution.encode(waveform)
-        local = self.local_condition(codes, conditions.frames)
         first = self.history - self.receptive_field
+        # Step t predicts sample t + 1.
+        local = self.local_condition(codes, conditions.frames, first + 1)
         # Evaluation goes past `compile()`: its windows come in more sizes than are worth compiling.
         predict = self if self.training else self.forward
-        parameters = predict(
-            codes[:, first:-1], conditions.global_condition, None if local is None else local[:, first + 1 :]
-        )
+        parameters = predict(codes[:, first:-1], conditions.global_condition, local)
         targets = codes[:, self.history :]
         return self.distribution.nll(parameters.transpose(0, 1), targets.transpose(0, 1)).transpose(0, 1)
 
@@ -301,29 +334,3 @@ class ScalarInput(nn.Module):
         """Codes `[B, T]` to `[B, T - kernel_size + 1, C]`."""
         amplitudes = self.distribution.decode(codes).to(self.taps.weight.dtype)
         return self.taps(amplitudes.unfold(1, self.kernel_size, 1))
-
-
-def parse_dilations(dilations: Sequence[int] | str) -> tuple[int, ...]:
-    """Dilations from a list, or from their short form, such as "1..512 x3, 1..256".
-
-    Raises:
-        ValueError: The short form cannot be read, or a dilation is not positive.
-    """
-    if not isinstance(dilations, str):
-        expanded = [int(dilation) for dilation in dilations]
-    else:
-        expanded = []
-        for part in dilations.split(","):
-            match = re.fullmatch(r"\s*(\d+)(?:\s*\.\.\s*(\d+))?(?:\s*x\s*(\d+))?\s*", part)
-            if match is None:
-                raise ValueError(f"cannot read dilations {part.strip()!r}; write them as '1..512 x3' or as a list")
-            first, last, times = int(match[1]), int(match[2] or match[1]), int(match[3] or 1)
-            cycle = [first]
-            while 0 < cycle[-1] < last:
-                cycle.append(2 * cycle[-1])
-            if cycle[-1] != last:
-                raise ValueError(f"dilations {part.strip()!r} double from {first} but do not meet {last}")
-            expanded += cycle * times
-    if not expanded or min(expanded) < 1:
-        raise ValueError(f"dilations must be one or more positive integers, got {dilations!r}")
-    return tuple(expanded)

@@ -94,7 +94,7 @@ def _parameters(cls: type) -> list[str]:
 def _plain(value: Any) -> Any:
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple | nn.ModuleList):
         return [_plain(item) for item in value]
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
@@ -105,4 +105,4 @@ def built(value: Any) -> Any:
     """A plain value with the modules that it describes built, as an argument of a constructor."""
     if isinstance(value, dict) and set(value) == {"class_path", "init_args"}:
         return build(value)
-    return value
+    return [built(item) for item in value] if isinstance(value, list) else value

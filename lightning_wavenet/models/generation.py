@@ -82,7 +82,7 @@ class GenerativeModel(Model):
     def request(self) -> Request:
         """The history of the net, and the fields and frames that it is conditioned on."""
         upsampling = self.backbone.upsampling
-        hop = 1 if upsampling is None else upsampling.hop
+        hop = self.backbone.grid if upsampling is None else upsampling.hop
         return Request(
             self.fields | ({"frames"} if upsampling is not None else frozenset()),
             history=-(-self.backbone.history // hop) * hop,

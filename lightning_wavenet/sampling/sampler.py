@@ -6,13 +6,14 @@ import inspect
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from lightning_wavenet.backbone.cached import CachedStack, StepsOf
 from lightning_wavenet.backbone.distributions import Distribution, Draw
 from lightning_wavenet.backbone.local_condition import LocalCondition
 from lightning_wavenet.backbone.wavenet import WaveNet
@@ -230,12 +231,13 @@ class Sampler:
         global_condition = torch.stack(conditions).to(self._device) if conditions else None
         frames = [stream.frames.to(self._device) for stream in streams if stream.frames is not None]
         primes = [stream.prime_samples for stream in streams]
-        local = self.backbone.begin_local_condition(history, frames, primes)
-        start = Start(self.backbone, history, self.draw, global_condition, local)
         engine = self.engine
-        if engine.name == "native":
-            library = native.load()
-            assert isinstance(library, native.Library)
+        library = native.load() if engine.name == "native" else None
+        assert not isinstance(library, str)
+        steps: StepsOf = CachedStack if library is None else partial(native.NativeSteps, library=library)
+        local = self.backbone.begin_local_condition(history, frames, primes, steps)
+        start = Start(self.backbone, history, self.draw, global_condition, local)
+        if library is not None:
             return native.NativeSession(start, library, engine.precision, torch.get_num_threads()), local
         if engine.name == "cuda":
             return CudaSession(start, engine.precision), local

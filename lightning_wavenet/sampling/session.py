@@ -83,17 +83,11 @@ class Start:
         """Those of some streams; global terms and local condition `[B, R, L]` are of all."""
         backbone, field = self.backbone, self.backbone.receptive_field
         x = backbone.input_layer(self.history[rows, -field:-1]).transpose(0, 1)
-        condition = None if local is None else local[rows].transpose(0, 1)
-        inputs = []
-        for layer, term in zip(backbone.stack.residual_layers(), terms, strict=True):
-            remaining = len(x) - layer.reach
-            inputs.append(x[remaining:].transpose(0, 1))
-            if remaining:
-                projection = layer(
-                    x, None if term is None else term[rows], None if condition is None else condition[-remaining:]
-                )[1]
-                x = x[layer.reach :] + projection
-        return inputs
+        return backbone.stack.past_inputs(
+            x,
+            [None if term is None else term[rows] for term in terms],
+            None if local is None else local[rows].transpose(0, 1),
+        )
 
 
 class ConditionWindow:

@@ -13,6 +13,7 @@
 #include "head.h"
 #include "input.h"
 #include "outputs.h"
+#include "stack.h"
 #include "trunk.h"
 
 namespace {
@@ -202,5 +203,29 @@ int wavenet_keep(void* session, const int32_t* rows, int count) {
 }
 
 void wavenet_close(void* session) { delete static_cast<Session*>(session); }
+
+// Weights and constants as above. Null where there is no memory for it.
+void* wavenet_open_stack(const TrunkShape* shape, const int32_t* dilations, const float* weights,
+                         const float* constants, int streams, const float* past) {
+    try {
+        return new Stack({weights, constants}, *shape, dilations, streams, past);
+    } catch (const std::bad_alloc&) {
+        return nullptr;
+    }
+}
+
+void wavenet_step_stack(void* stack, const float* signal, float* sums) { static_cast<Stack*>(stack)->step(signal, sums); }
+
+// 0 where there is no memory for it.
+int wavenet_keep_stack(void* stack, const int32_t* rows, int count) {
+    try {
+        static_cast<Stack*>(stack)->keep(rows, count);
+        return 1;
+    } catch (const std::bad_alloc&) {
+        return 0;
+    }
+}
+
+void wavenet_close_stack(void* stack) { delete static_cast<Stack*>(stack); }
 
 }

@@ -1,4 +1,4 @@
-"""A backbone's weights in the order and the padding in which the engine reads them."""
+"""The weights of nets and stacks in the order and the padding in which the engine reads them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from lightning_wavenet.backbone.residual import ResidualStack
 from lightning_wavenet.backbone.wavenet import OneHotInput, WaveNet
 from lightning_wavenet.sampling.native.build import Library, Shape, TrunkShape
 from lightning_wavenet.sampling.native.outputs import NativeOutput
@@ -24,40 +25,41 @@ class Packed(NamedTuple):
     output: NativeOutput
 
 
+class PackedStack(NamedTuple):
+    """A copy of a residual stack's weights for the engine, as those of `Packed`."""
+
+    shape: TrunkShape
+    weights: Tensor
+    constants: Tensor
+
+
 class Padding:
-    """Widths of a backbone, padded to whole vectors.
+    """Widths padded to whole vectors.
 
     Args:
-        backbone: The net.
         library: The engine, which says how wide a vector is.
     """
 
-    def __init__(self, backbone: WaveNet, library: Library) -> None:
+    def __init__(self, library: Library) -> None:
         self.lanes = library.lanes
         self.panel = library.panel
-        self.channels = self.whole(backbone.residual_channels)
-        self.gated = self.whole(backbone.gate_channels // 2)
-        self.skip = self.whole(backbone.skip_channels)
-        self.hidden = self.whole(backbone.head_channels)
-        self.parameters = self.whole(backbone.distribution.out_channels)
-        self.local = self.whole(backbone.local_channels)
 
     def whole(self, width: int) -> int:
         """The width rounded up to whole vectors."""
         return -(-width // self.lanes) * self.lanes
 
-    def pad(self, x: Tensor, width: int) -> Tensor:
-        """Zeros after the last dimension, up to a width."""
-        return F.pad(x, (0, width - x.shape[-1]))
+    def pad(self, x: Tensor) -> Tensor:
+        """Zeros after the last dimension, up to whole vectors."""
+        return F.pad(x, (0, self.whole(x.shape[-1]) - x.shape[-1]))
 
     def gates(self, x: Tensor) -> Tensor:
-        """Filters and gates `[..., G]`, each padded: `[..., 2 * gated]`."""
-        return torch.cat([self.pad(half, self.gated) for half in x.chunk(2, dim=-1)], dim=-1)
+        """Filters and gates `[..., G]`, each padded."""
+        return torch.cat([self.pad(half) for half in x.chunk(2, dim=-1)], dim=-1)
 
-    def matrix(self, weight: Tensor, out: int, inputs: int, group: int) -> Tensor:
-        """A weight `[out', in']` padded to `[out, inputs]`, in panels, flat; `group` inputs lie side by side."""
-        padded = self.pad(self.pad(weight, inputs).T, out)
-        panels = padded.reshape(inputs // group, group, out).transpose(1, 2).split(self.panel, dim=1)
+    def matrix(self, weight: Tensor, group: int) -> Tensor:
+        """A weight `[out, in]` padded to whole vectors, in panels, flat; `group` inputs lie side by side."""
+        padded = self.pad(self.pad(weight).T)
+        panels = padded.unflatten(0, (-1, group)).transpose(1, 2).split(self.panel, dim=1)
         return torch.cat([panel.flatten() for panel in panels])
 
 
@@ -73,31 +75,28 @@ def pack(
         library: The engine.
         precision: Of the matrices: float32 or bfloat16.
     """
-    packer = _Packer(Padding(backbone, library), precision)
+    packer = _Packer(Padding(library), precision)
     packer.input(backbone)
-    gate_terms = packer.trunk(backbone, global_terms)
+    trunk = packer.trunk(backbone.stack, global_terms)
     packer.head(backbone)
-    padding, one_hot = packer.padding, isinstance(backbone.input_layer, OneHotInput)
-    trunk = TrunkShape(
-        layers=len(backbone.dilations),
-        kernel_size=backbone.kernel_size,
-        channels=padding.channels,
-        gated=padding.gated,
-        skip=padding.skip,
-        shared_projection=backbone.shared_projection,
-        local=padding.local,
-        gate_terms=gate_terms,
-    )
+    whole, one_hot = packer.padding.whole, isinstance(backbone.input_layer, OneHotInput)
     shape = Shape(
         trunk=trunk,
         input_taps=backbone.input_kernel_size,
         input_levels=backbone.distribution.levels if one_hot else 0,
-        hidden=padding.hidden,
-        parameters=padding.parameters,
+        hidden=whole(backbone.head_channels),
+        parameters=whole(backbone.distribution.out_channels),
         out_channels=backbone.distribution.out_channels,
         output=output.kind,
     )
-    return Packed(shape, torch.cat(packer.weights), torch.cat(packer.constants), output)
+    return Packed(shape, *packer.packed(), output)
+
+
+def pack_stack(stack: ResidualStack, library: Library) -> PackedStack:
+    """Copies the weights of a stack without conditions, in float32."""
+    packer = _Packer(Padding(library), torch.float32)
+    shape = packer.trunk(stack, stack.global_terms(None))
+    return PackedStack(shape, *packer.packed())
 
 
 class _Packer:
@@ -109,48 +108,47 @@ class _Packer:
         self.weights: list[Tensor] = []
         self.constants: list[Tensor] = []
 
-    def matrix(self, weight: Tensor, out: int, inputs: int) -> None:
+    def packed(self) -> tuple[Tensor, Tensor]:
+        """All of them."""
+        return torch.cat(self.weights), torch.cat(self.constants)
+
+    def matrix(self, weight: Tensor) -> None:
         group = 2 if self.precision == torch.bfloat16 else 1
-        self.weights.append(self.padding.matrix(weight.to(self.precision), out, inputs, group))
+        self.weights.append(self.padding.matrix(weight.to(self.precision), group))
 
     def vector(self, bias: Tensor | None, width: int) -> None:
-        self.constants.append(
-            torch.zeros(width, dtype=torch.float32, device="cpu")
-            if bias is None
-            else self.padding.pad(bias, width).flatten()
-        )
+        if bias is None:
+            bias = torch.zeros(width, dtype=torch.float32, device="cpu")
+        self.constants.append(self.padding.pad(bias).flatten())
 
     def input(self, backbone: WaveNet) -> None:
         """As input.h takes them."""
-        layer, channels = backbone.input_layer, self.padding.channels
+        layer = backbone.input_layer
         if isinstance(layer, OneHotInput):
-            self.vector(layer.tables, channels)
-            self.vector(layer.bias, channels)
+            self.vector(layer.tables, backbone.residual_channels)
+            self.vector(layer.bias, backbone.residual_channels)
         else:
-            self.vector(layer.taps.weight.T, channels)
-            self.vector(layer.taps.bias, channels)
+            self.vector(layer.taps.weight.T, backbone.residual_channels)
+            self.vector(layer.taps.bias, backbone.residual_channels)
 
-    def trunk(self, backbone: WaveNet, global_terms: list[Tensor | None]) -> int:
-        """As trunk.h takes them; returns the number of rows of constant gate terms."""
-        padding, stack = self.padding, backbone.stack
-        channels, gated = padding.channels, padding.gated
+    def trunk(self, stack: ResidualStack, global_terms: list[Tensor | None]) -> TrunkShape:
+        """As trunk.h takes them."""
+        padding = self.padding
         for layer in stack.residual_layers():
-            taps = layer.dilated.weight.unflatten(1, (backbone.kernel_size, -1))
-            weight = padding.gates(padding.pad(taps, channels).flatten(1).T).T
-            self.matrix(weight, 2 * gated, backbone.kernel_size * channels)
+            taps = padding.pad(layer.dilated.weight.unflatten(1, (stack.kernel_size, -1)))
+            self.matrix(padding.gates(taps.flatten(1).T).T)
             if layer.projection is not None:
-                self.matrix(layer.projection.weight, channels, gated)
-                self.vector(layer.projection.bias, channels)
+                self.matrix(layer.projection.weight)
+                self.vector(layer.projection.bias, stack.residual_channels)
         if stack.skip is not None:
-            layers = stack.skip.weight.unflatten(1, (len(backbone.dilations), -1))
-            self.matrix(padding.pad(layers, gated).flatten(1), padding.skip, len(backbone.dilations) * gated)
-        self.vector(None if stack.skip is None else stack.skip.bias, padding.skip)
+            self.matrix(padding.pad(stack.skip.weight.unflatten(1, (len(stack.dilations), -1))).flatten(1))
+        self.vector(None if stack.skip is None else stack.skip.bias, stack.skip_channels)
 
         # What every layer's gates are before any sample is seen, `[1 or B, layers * 2 * gated]`.
         terms, local = [], []
         for layer, term in zip(stack.residual_layers(), global_terms, strict=True):
             bias = (
-                torch.zeros(1, backbone.gate_channels, dtype=torch.float32, device="cpu")
+                torch.zeros(1, stack.gate_channels, dtype=torch.float32, device="cpu")
                 if layer.dilated.bias is None
                 else layer.dilated.bias[None]
             )
@@ -160,14 +158,20 @@ class _Packer:
         gate_terms = torch.cat(terms, dim=-1)
         self.constants.append(gate_terms.flatten())
         if local:
-            self.matrix(torch.cat(local, dim=-1).T, gate_terms.shape[1], padding.local)
-        return len(gate_terms)
+            self.matrix(torch.cat(local, dim=-1).T)
+        return TrunkShape(
+            layers=len(stack.dilations),
+            kernel_size=stack.kernel_size,
+            channels=padding.whole(stack.residual_channels),
+            gated=padding.whole(stack.gate_channels // 2),
+            skip=padding.whole(stack.skip_channels),
+            shared_projection=stack.skip is None,
+            local=padding.whole(stack.local_channels),
+            gate_terms=len(gate_terms),
+        )
 
     def head(self, backbone: WaveNet) -> None:
         """As head.h takes them."""
-        padding = self.padding
-        hidden, output = backbone.head_layers()
-        self.matrix(hidden.weight, padding.hidden, padding.skip)
-        self.vector(hidden.bias, padding.hidden)
-        self.matrix(output.weight, padding.parameters, padding.hidden)
-        self.vector(output.bias, padding.parameters)
+        for layer in backbone.head_layers():
+            self.matrix(layer.weight)
+            self.vector(layer.bias, layer.out_features)

@@ -1,19 +1,21 @@
-"""A session of the native engine."""
+"""A session of the native engine, and a context stack's steps in it."""
 
 from __future__ import annotations
 
 import ctypes
 import time
 import weakref
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
 from torch import Tensor
 
+from lightning_wavenet.backbone.residual import ResidualStack
 from lightning_wavenet.backbone.wavenet import WaveNet
 from lightning_wavenet.sampling.native.build import Library, load
 from lightning_wavenet.sampling.native.outputs import native_output
-from lightning_wavenet.sampling.native.packing import Padding, pack
+from lightning_wavenet.sampling.native.packing import Padding, pack, pack_stack
 from lightning_wavenet.sampling.session import ConditionWindow, Start
 
 BLOCK_SECONDS = 0.1
@@ -47,16 +49,18 @@ class NativeSession:
         backbone = start.backbone
         output = native_output(backbone.distribution, start.draw)
         assert output is not None
-        streams, padding = len(start.history), Padding(backbone, library)
+        streams, padding = len(start.history), Padding(library)
         dtype = getattr(torch, precision)
-        self.window = None if start.local is None else ConditionWindow(start.local, dtype, padding.local)
+        self.window = (
+            None if start.local is None else ConditionWindow(start.local, dtype, padding.whole(backbone.local_channels))
+        )
         self.threads = threads
         self.done = 0
         self.block = 32
         # The engine reads weights and constants where they lie, as long as the session lives.
         self.packed = pack(backbone, start.global_terms(), output, library, dtype)
         recent = start.recent.int().contiguous()
-        past = padding.pad(torch.cat(start.layer_inputs(), dim=1).transpose(0, 1), padding.channels).contiguous()
+        past = _past(start.layer_inputs(), padding)
         dilations = torch.tensor(backbone.dilations, dtype=torch.int32, device="cpu")
         options = torch.tensor(output.options, dtype=torch.float64, device="cpu")
         self.handle = library.open(
@@ -128,6 +132,56 @@ class NativeSession:
         self.streams = len(kept)
         if self.window is not None:
             self.window.keep(rows)
+
+
+class NativeSteps:
+    """A residual stack without conditions step by step in the engine (`StackSteps`); the weights are copied.
+
+    What a stream's sums are does not depend on the other streams.
+
+    Args:
+        stack: The stack.
+        past: Every layer's inputs before the first step, `[B, reach, C]` each.
+        library: The engine.
+    """
+
+    def __init__(self, stack: ResidualStack, past: Sequence[Tensor], library: Library) -> None:
+        padding = Padding(library)
+        self.padding = padding
+        self.skip_channels = stack.skip_channels
+        self.packed = pack_stack(stack, library)
+        inputs = _past(past, padding)
+        dilations = torch.tensor(stack.dilations, dtype=torch.int32, device="cpu")
+        self.handle = library.open_stack(
+            ctypes.byref(self.packed.shape),
+            _address(dilations, torch.int32),
+            _address(self.packed.weights, torch.float32),
+            _address(self.packed.constants, torch.float32),
+            inputs.shape[1],
+            _address(inputs, torch.float32),
+        )
+        if not self.handle:
+            raise MemoryError(f"there is no memory for the context of {inputs.shape[1]} streams")
+        self.library = library
+        weakref.finalize(self, library.close_stack, self.handle).atexit = False
+
+    def step(self, x: Tensor) -> Tensor:
+        """The skip sum `[B, S]` of one step, from the stack's input `[B, C]`."""
+        signal = self.padding.pad(x).contiguous()
+        sums = torch.empty(len(x), self.packed.shape.skip, dtype=torch.float32, device="cpu")
+        self.library.step_stack(self.handle, _address(signal, torch.float32), _address(sums, torch.float32))
+        return sums[:, : self.skip_channels]
+
+    def keep(self, rows: Tensor) -> None:
+        """Drops all streams but those at the given rows, int64 `[kept]`, ascending."""
+        kept = rows.int()
+        if not self.library.keep_stack(self.handle, _address(kept, torch.int32), len(kept)):
+            raise MemoryError(f"there is no memory to continue {len(kept)} streams")
+
+
+def _past(inputs: Sequence[Tensor], padding: Padding) -> Tensor:
+    """The inputs of all layers `[B, reach, C]` as the engine reads them, `[reach of all, B, channels]`."""
+    return padding.pad(torch.cat(list(inputs), dim=1).transpose(0, 1)).contiguous()
 
 
 def _address(tensor: Tensor, dtype: torch.dtype) -> int:
