@@ -76,7 +76,7 @@ def test_benchmark_train_refuses_what_cannot_be(tmp_path, capsys):
 
 @pytest.mark.slow
 def test_benchmark_train_writes_a_row_a_form(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("lightning_wavenet.benchmarks.training.cases", lambda *arguments: cases(*arguments)[::10])
+    monkeypatch.setattr("lightning_wavenet.benchmarks.training.cases", lambda *arguments: cases(*arguments)[::12])
     file = tmp_path / "new" / "rows.json"
     options = ["--crop", "200", "--threads", "1", "--seconds", "0.1", "--rounds", "2", "--json", str(file)]
     main(["benchmark", "train", *options])

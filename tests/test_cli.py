@@ -345,6 +345,7 @@ def test_benchmark_writes_a_row_a_case(tmp_path, capsys):
     assert "positive" in refused([*wanted[:-2], "--seconds", "0"], capsys)
     assert "whole numbers joined by commas" in refused([*wanted[:-2], "--batch", "1,many"], capsys)
     assert "no engine 'gpu'" in refused([*wanted[:-2], "--engines", "eager,gpu"], capsys)
+    assert "no net 'wide'; there are paper" in refused([*wanted[:-2], "--net", "wide"], capsys)
 
 
 def failed(arguments, capsys, code=1) -> str:

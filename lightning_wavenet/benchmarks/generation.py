@@ -1,4 +1,4 @@
-"""How fast the sampling engines are, on one net, in one run."""
+"""How fast the sampling engines are, in one run."""
 
 from __future__ import annotations
 
@@ -6,68 +6,25 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import product
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from lightning_wavenet.backbone import LogisticMixture, TransposedUpsampling, WaveNet
+from lightning_wavenet.backbone import WaveNet
+from lightning_wavenet.benchmarks.nets import FEATURES, NETS, SAMPLE_RATE
 from lightning_wavenet.benchmarks.rounds import device_name, forget_peak_memory, in_turn, peak_memory_mb
 from lightning_wavenet.data.vocabulary import Vocabulary
-from lightning_wavenet.features import Linguistic, LogF0
+from lightning_wavenet.features import Linguistic
 from lightning_wavenet.models import DurationPredictor, LogF0Predictor, TTSModel
 from lightning_wavenet.models.speaking import speak
 from lightning_wavenet.sampling import Sampler, Stream, native
 
-SAMPLE_RATE = 16_000
-"""Of all nets here (Hz)."""
 TIMED_CHUNKS = 3
 """At least so many chunks are timed."""
 
-
-def paper() -> WaveNet:
-    """The net that most reproductions call the paper's: 30 layers, 64 residual, 128 gate, 256 skip channels."""
-    return WaveNet()
-
-
-def deep_voice_20() -> WaveNet:
-    """Deep Voice's smallest: 20 layers, 32 residual and 128 skip channels (arXiv 1702.07825, section 3.5)."""
-    return WaveNet("1..512 x2", residual_channels=32, gate_channels=64, skip_channels=128, head_channels=128)
-
-
-def deep_voice_40() -> WaveNet:
-    """Deep Voice's largest: 40 layers, 64 residual and 256 skip channels."""
-    return WaveNet("1..512 x4")
-
-
-def tts() -> WaveNet:
-    """`paper`, conditioned on 80 channels every 5 ms that learned upsampling brings to the sample rate."""
-    return WaveNet(upsampling=TransposedUpsampling(frame_channels=80, strides=(8, 10), channels=80))
-
-
-def paper_16_bits() -> WaveNet:
-    """`paper`, with a mixture of ten logistics over 16-bit samples."""
-    return WaveNet(distribution=LogisticMixture())
-
-
-def say() -> WaveNet:
-    """`tts` on linguistic features and log F0: the first sample is counted from a sentence on."""
-    channels = sum(extractor.channels for extractor in _FEATURES)
-    return WaveNet(upsampling=TransposedUpsampling(frame_channels=channels, strides=(8, 10), channels=80))
-
-
-_FEATURES = (Linguistic(80), LogF0(80))
 _SENTENCE = "The front of the house is narrow, and its back is round."
-
-
-NETS: dict[str, Callable[[], WaveNet]] = {
-    "paper": paper,
-    "paper-16-bits": paper_16_bits,
-    "deepvoice-20-32-128": deep_voice_20,
-    "deepvoice-40-64-256": deep_voice_40,
-    "tts": tts,
-    "say": say,
-}
 
 
 @dataclass(frozen=True)
@@ -75,7 +32,7 @@ class Case:
     """What is measured.
 
     Attributes:
-        net: One of `NETS`.
+        net: One of `nets.NETS`.
         engine: Sampling engine.
         precision: Of weights and products.
         batch: Streams side by side.
@@ -122,11 +79,11 @@ class Measurement:
     extra_memory_mb: float
 
 
-def cases(net: str, engines: Sequence[str], batches: Sequence[int], threads: Sequence[int]) -> list[Case]:
-    """Every engine in every precision that this machine has, with every batch size and number of threads."""
+def cases(nets: Sequence[str], engines: Sequence[str], batches: Sequence[int], threads: Sequence[int]) -> list[Case]:
+    """Every net by every engine in every precision of this machine, with every batch size and number of threads."""
     found = []
     library = native.load()
-    for batch in batches:
+    for net, batch in product(nets, batches):
         for count in threads:
             if "eager" in engines:
                 found.append(Case(net, "eager", "float32", batch, count))
@@ -209,7 +166,7 @@ def _stream(net: WaveNet, seed: int) -> Stream:
 
 def _speaker(net: WaveNet) -> Callable[[int], list[Stream]]:
     """What makes streams of a sentence, with models of duration and F0 of the usual size that know nothing."""
-    features = tuple(extractor.describe() for extractor in _FEATURES)
+    features = tuple(extractor.describe() for extractor in FEATURES)
     assert net.upsampling is not None
     vocabulary = Vocabulary(
         SAMPLE_RATE, hop=net.upsampling.hop, frame_channels=net.upsampling.frame_channels, features=features

@@ -20,11 +20,12 @@ from torch.utils.flop_counter import FlopCounterMode
 from datamodules import Audio, AudioFolderDataModule, Crops
 from datamodules.synthetic import synthesize_folder
 from lightning_wavenet.backbone import WaveNet
+from lightning_wavenet.benchmarks.nets import NETS
 from lightning_wavenet.benchmarks.rounds import device_name, forget_peak_memory, peak_memory_mb, taking_turns
 from lightning_wavenet.data.batch import Request
 from lightning_wavenet.machine.memory import keep_freed_memory, return_freed_memory
 
-Form = Literal["textbook", "reference", "fused", "loader"]
+Form = Literal["textbook", "reference", "fused", "context", "loader"]
 
 TIMED_STEPS = 3
 """At least so many steps are timed in a turn."""
@@ -100,8 +101,9 @@ class Case:
     """What is measured: training steps of the paper's net.
 
     Attributes:
-        form: "textbook"; "reference" or "fused" for the backbone of this project and the path that its stack takes; or
-            "loader" for batches alone, without a step.
+        form: "textbook"; "reference" or "fused" for the backbone of this project and the path that its stack takes;
+            "context" for the fused one with a context stack of four seconds; or "loader" for batches alone, without a
+            step.
         precision: "bfloat16" is autocast.
         compiled: Whether by `torch.compile`.
         recompute: Whether the backward pass computes again what would take memory to keep.
@@ -163,6 +165,8 @@ def cases(crop: int, batch: int, threads: int, device: str) -> list[Case]:
         ("fused", "bfloat16", False, False),
         ("fused", "bfloat16", False, True),
         (compiled, "bfloat16", True, False),
+        ("context", "float32", False, False),
+        ("context", "bfloat16", False, False),
         ("loader", "float32", False, False),
     ]
     return [Case(*setting, crop, batch, threads, device) for setting in settings]
@@ -185,16 +189,18 @@ def prepare(case: Case) -> Callable[[float], Measurement]:
     torch.set_num_threads(case.threads)
     torch.manual_seed(0)
     device, dtype = torch.device(case.device), getattr(torch, case.precision)
-    net = WaveNet().to(device)
-    codes = torch.randint(0, net.distribution.levels, (case.batch, case.crop + net.receptive_field), device=device)
-    targets = codes[:, net.receptive_field :]
+    net = NETS["context" if case.form == "context" else "paper"]().to(device)
+    codes = torch.randint(0, net.distribution.levels, (case.batch, case.crop + net.history), device=device)
+    targets = codes[:, net.history :]
+    first = net.history - net.receptive_field
     # Operations are those of the uncompiled fused form: what the net needs, whatever a form makes of it.
     with FlopCounterMode(display=False, custom_mapping={torch.ops.aten.addmm_: _flops_of_addmm_}) as counter:
-        net.distribution.nll(net(codes[:, :-1]), targets).mean().backward()
+        local = net.local_condition(codes, None, first + 1)
+        net.distribution.nll(net(codes[:, first:-1], None, local), targets).mean().backward()
     net.stack.recompute = case.recompute
     model = TextbookWaveNet(net).to(device) if case.form == "textbook" else net
-    if case.form in ("reference", "fused"):
-        net.stack.path = case.form
+    if case.form != "textbook":
+        net.stack.path = "reference" if case.form == "reference" else "fused"
         keep_freed_memory()  # As `wavenet fit` does.
     if case.compiled:
         model.compile(dynamic=False)
@@ -203,7 +209,8 @@ def prepare(case: Case) -> Callable[[float], Measurement]:
     def step() -> None:
         optimizer.zero_grad()
         with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-            logits = model(codes[:, :-1])
+            local = net.local_condition(codes, None, first + 1)
+            logits = model(codes[:, first:-1]) if local is None else model(codes[:, first:-1], None, local)
         net.distribution.nll(logits.float(), targets).mean().backward()
         optimizer.step()
         if device.type == "cuda":

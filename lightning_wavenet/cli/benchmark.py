@@ -22,7 +22,7 @@ R = TypeVar("R")
 
 
 def generate(
-    net: Literal["paper", "paper-16-bits", "deepvoice-20-32-128", "deepvoice-40-64-256", "tts", "say"] = "paper",
+    net: str = "paper",
     engines: str = "eager,native,cuda",
     batch: str = "1,16",
     threads: str | None = None,
@@ -31,13 +31,15 @@ def generate(
     json: Path | None = None,
     overwrite: bool = False,
 ) -> None:
-    """Runs the sampling engines against one another on one net with random weights, at 16 kHz.
+    """Runs the sampling engines against one another on nets with random weights, at 16 kHz.
 
     Every precision that this machine has is measured.
 
     Args:
-        net: "paper" (30 layers, 64 residual, 128 gate, 256 skip channels), "deepvoice-LAYERS-RESIDUAL-SKIP", "tts"
-            (paper with local conditioning every 5 ms, upsampled by the net), or "say" (tts from a sentence on).
+        net: "paper" (30 layers, 64 residual, 128 gate, 256 skip channels), "paper-16-bits", "context" (paper with a
+            context stack of four seconds), "deepvoice-20-32-128", "deepvoice-40-64-256" (layers, residual, skip),
+            "tts" (paper with local conditioning every 5 ms, upsampled by the net), "say" (tts from a sentence on), or
+            several joined by commas.
         engines: Joined by commas; those that this machine lacks are left out.
         batch: Streams side by side, several numbers joined by commas.
         threads: Of the CPU, several numbers joined by commas; by default as many as PyTorch takes.
@@ -52,17 +54,19 @@ def generate(
     import torch
 
     from lightning_wavenet.benchmarks import generation
+    from lightning_wavenet.benchmarks.nets import NETS
 
     batches = _numbers("batch", batch)
     counts = [torch.get_num_threads()] if threads is None else _numbers("threads", threads)
-    wanted = _parts(engines)
-    for engine in wanted:
-        if engine not in ("eager", "native", "cuda"):
-            raise RequestError(f"there is no engine {engine!r}; there are eager, native, cuda")
+    wanted, nets = _parts(engines), _parts(net)
+    for what, given, known in (("engine", wanted, ("eager", "native", "cuda")), ("net", nets, tuple(NETS))):
+        for one in given:
+            if one not in known:
+                raise RequestError(f"there is no {what} {one!r}; there are {', '.join(known)}")
     if min(*batches, *counts, rounds) < 1 or seconds <= 0:
         raise RequestError("batch, threads, rounds and seconds must be positive")
     _check(json, overwrite)
-    cases = generation.cases(net, wanted, batches, counts)
+    cases = generation.cases(nets, wanted, batches, counts)
     if not cases:
         raise RequestError(f"this machine has none of the engines {', '.join(wanted)}")
     rows = _show(generation.run(cases, seconds, rounds), _generation_table)
@@ -213,19 +217,19 @@ def _show(measurements: Iterator[list[R]], table: "Callable[[list[R]], Table]") 
 def _generation_table(rows: "list[generation.Row]") -> "Table":
     from rich.table import Table
 
-    table = Table(title=f"{rows[0].net} at 16 kHz, {', '.join(dict.fromkeys(row.device for row in rows))}")
-    for name in ("engine", "precision"):
+    table = Table(title=f"at 16 kHz, {', '.join(dict.fromkeys(row.device for row in rows))}")
+    for name in ("net", "engine", "precision"):
         table.add_column(name)
     for name in ("batch", "threads", "samples/s", "a stream", "RTF", "x eager", "first (s)", "peak MB", "extra MB"):
         table.add_column(name, justify="right")
-    eager: dict[int, float] = {}
+    eager: dict[tuple[str, int], float] = {}
     for row in rows:
         if row.engine == "eager":
-            eager[row.batch] = max(row.samples_per_second, eager.get(row.batch, 0))
+            eager[row.net, row.batch] = max(row.samples_per_second, eager.get((row.net, row.batch), 0))
     for row in rows:
-        reference = eager.get(row.batch)
+        reference = eager.get((row.net, row.batch))
         table.add_row(
-            *(row.engine, row.precision, str(row.batch), str(row.threads)),
+            *(row.net, row.engine, row.precision, str(row.batch), str(row.threads)),
             *(f"{row.samples_per_second:,.0f}", f"{row.samples_per_second_per_stream:,.0f}", f"{row.rtf:.3f}"),
             "" if reference is None else f"{row.samples_per_second / reference:.1f}",
             *(f"{row.first_sample_seconds:.3f}", f"{row.peak_memory_mb:,.0f}", f"{row.extra_memory_mb:,.0f}"),
