@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lightning_wavenet.backbone.distributions.mixtures import Float32Linear
-from lightning_wavenet.sampling.session import ConditionWindow, Start
+from lightning_wavenet.sampling.session import ConditionWindow, Start, guided, of_streams, streams_of
 
 BLOCK = 32
 """Samples that one graph generates; a rest is generated one by one."""
@@ -48,7 +48,9 @@ class CudaSession:
         self.window = None if start.local is None else ConditionWindow(start.local, torch.float32)
         self.done = 0
         streams = len(start.history)
-        self.rows = torch.arange(streams, device=self.device)
+        clips = streams if start.strengths is None else streams // 2
+        self.strengths = start.strengths
+        self.rows = torch.arange(clips, device=self.device)
 
         channels, width = backbone.residual_channels, (backbone.kernel_size - 1) * backbone.residual_channels
         self.past_weights = self._copy(torch.stack([layer.dilated.weight[:, :width].T for layer in layers]))
@@ -78,8 +80,8 @@ class CudaSession:
         self.position = torch.zeros(1, dtype=torch.long, device=self.device)
         self.present = torch.zeros(len(layers), streams, channels, dtype=self.dtype, device=self.device)
         self.recent = start.recent.clone()
-        self.uniforms = torch.zeros(streams, BLOCK, dtype=torch.float64, device=self.device)
-        self.codes = torch.zeros(streams, BLOCK, dtype=torch.long, device=self.device)
+        self.uniforms = torch.zeros(clips, BLOCK, dtype=torch.float64, device=self.device)
+        self.codes = torch.zeros(clips, BLOCK, dtype=torch.long, device=self.device)
         # Of each step in a block [steps, layers, B, G]; all steps share one where no condition changes.
         self.terms = self.fixed_terms.unsqueeze(0)
         if self.window is not None:
@@ -87,7 +89,8 @@ class CudaSession:
         self.replays: dict[int, Callable[[], None]] = {}
 
     def run(self, uniforms: Tensor) -> Tensor:
-        """Generates n samples of every stream: float64 `[B, n]` in [0, 1) to codes int64 `[B, n]`."""
+        """Generates n samples of every clip: float64 `[B, n]` in [0, 1) to codes int64 `[B, n]`."""
+        streams = streams_of(self.rows, self.strengths)
         blocks, start, steps = [], 0, uniforms.shape[1]
         uniforms = uniforms.to(self.device)
         while start < steps:
@@ -97,7 +100,7 @@ class CudaSession:
                 rows, index = self.window.of(self.done, self.done + size)
                 local = rows[torch.arange(len(rows), device=self.device).unsqueeze(1), index] @ self.local_weights.T
                 by_layer = local.unflatten(2, (len(self.present), -1)).permute(1, 2, 0, 3)
-                self.terms[:size, :, self.rows] = by_layer + self.fixed_terms[:, self.rows]
+                self.terms[:size, :, streams] = by_layer + self.fixed_terms[:, streams]
             if size not in self.replays:
                 self.replays[size] = self._capture(size)
             self.replays[size]()
@@ -107,13 +110,13 @@ class CudaSession:
         return torch.cat(blocks, dim=1)
 
     def keep(self, rows: Tensor) -> None:
-        """Drops all streams but those at the given rows, int64 `[kept]`.
+        """Drops all clips but those at the given rows, int64 `[kept]`.
 
         Their rows are still computed, which costs a GPU less than graphs of another size.
         """
         self.rows = self.rows[rows.to(self.device)]
         if self.window is not None:
-            self.window.keep(rows.to(self.device))
+            self.window.keep(streams_of(rows.to(self.device), self.strengths))
 
     def _copy(self, weight: Tensor) -> Tensor:
         # A copy also where the type stays: the graph reads it where it lies, whatever becomes of the backbone.
@@ -151,7 +154,7 @@ class CudaSession:
         return graph.replay
 
     def _step(self, step: int) -> None:
-        """Generates one sample of every stream, in place."""
+        """Generates one sample of every clip, in place."""
         x = self.input_layer(self.recent)[:, 0].float()
         # [layers, taps, B, C], read before the present input takes the oldest one's place.
         past = self.rings[self.bases + (self.position + self.offsets) % self.reaches]
@@ -170,7 +173,8 @@ class CudaSession:
         skips = torch.stack(projected).sum(0) if self.skip is None else F.linear(torch.cat(gated, dim=-1), *self.skip)
         hidden = F.relu(F.linear(F.relu(skips), *self.hidden))
         parameters = F.linear(hidden.to(self.output[0].dtype), *self.output)
-        code = self.draw(parameters.float(), self.uniforms[:, step])
+        code = self.draw(guided(parameters.float(), self.strengths), self.uniforms[:, step])
         self.codes[:, step] = code
-        self.recent.copy_(torch.cat([self.recent[:, 1:], code.unsqueeze(1)], dim=1))
+        drawn = of_streams(code, self.strengths).unsqueeze(1)
+        self.recent.copy_(torch.cat([self.recent[:, 1:], drawn], dim=1))
         self.position += 1

@@ -15,13 +15,14 @@ from torch import Tensor
 
 from lightning_wavenet.backbone.cached import CachedStack, StepsOf
 from lightning_wavenet.backbone.distributions import Distribution, Draw
+from lightning_wavenet.backbone.distributions.softmax import Softmax
 from lightning_wavenet.backbone.local_condition import LocalCondition
 from lightning_wavenet.backbone.wavenet import WaveNet
 from lightning_wavenet.errors import RequestError
 from lightning_wavenet.sampling import native
 from lightning_wavenet.sampling.cuda import CudaSession
 from lightning_wavenet.sampling.eager import EagerSession
-from lightning_wavenet.sampling.session import Session, Start
+from lightning_wavenet.sampling.session import Session, Start, of_streams, streams_of
 
 EngineName = Literal["auto", "eager", "native", "cuda"]
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -34,6 +35,15 @@ class Engine(NamedTuple):
     precision: Literal["float32", "bfloat16"]
 
 
+class Guidance(NamedTuple):
+    """Leads a clip away from another global condition (classifier-free guidance, arXiv 2207.12598)."""
+
+    strength: float
+    """1 is the clip's condition alone; more leads further away from the other."""
+    away_from: Tensor
+    """`[global_channels]`."""
+
+
 @dataclass(frozen=True, eq=False)
 class Stream:
     """One clip to generate.
@@ -44,6 +54,7 @@ class Stream:
         prime: Recording to continue, float `[P]` in [-1, 1]; without one the clip begins out of silence.
         global_condition: `[global_channels]`.
         frames: Local condition `[F, N]`, from the prime's first sample on: N * hop >= P + samples.
+        guidance: Of a net with a global condition and a softmax; of all clips that are generated together, or of none.
     """
 
     samples: int
@@ -51,6 +62,7 @@ class Stream:
     prime: Tensor | None = None
     global_condition: Tensor | None = None
     frames: Tensor | None = None
+    guidance: Guidance | None = None
 
     @property
     def prime_samples(self) -> int:
@@ -160,12 +172,14 @@ class Sampler:
             raise RequestError(f"chunk must be at least 1 sample, got {chunk}")
         for stream in streams:
             self._check(stream)
+        if len({stream.guidance is None for stream in streams}) > 1:
+            raise RequestError("clips that are generated together are all guided, or none is")
         live = [index for index, stream in enumerate(streams) if stream.samples > 0]
         if not live:
             return
         draws = [np.random.default_rng(stream.seed) for stream in streams]
         with torch.inference_mode(), torch.autocast(self._device.type, enabled=False):
-            session, local = self._start([streams[index] for index in live])
+            session, local, strengths = self._start([streams[index] for index in live])
         done = 0
         while live:
             parts: list[list[Tensor]] = [[] for _ in streams]
@@ -182,7 +196,7 @@ class Sampler:
                 with torch.inference_mode(), torch.autocast(self._device.type, enabled=False):
                     codes = session.run(uniforms)
                     if local is not None:
-                        local.take(codes)
+                        local.take(of_streams(codes, strengths))
                     waveform = self.backbone.distribution.decode(codes).cpu()
                 for row, index in enumerate(live):
                     parts[index].append(waveform[row])
@@ -193,7 +207,7 @@ class Sampler:
                     kept = torch.tensor(rows, dtype=torch.long)
                     session.keep(kept)
                     if local is not None:
-                        local.keep(kept)
+                        local.keep(streams_of(kept, strengths))
             yield [torch.cat([torch.empty(0), *part]) for part in parts]
 
     @property
@@ -208,6 +222,13 @@ class Sampler:
             raise RequestError(
                 f"the net takes a global condition of {self.backbone.global_channels} channels, the stream has {width}"
             )
+        if stream.guidance is not None:
+            if len(stream.guidance.away_from) != width or not width:
+                raise RequestError("guidance leads away from another global condition of a net that takes one")
+            if not isinstance(self.backbone.distribution, Softmax):
+                raise RequestError(
+                    f"guidance combines logits, and {type(self.backbone.distribution).__name__} has none"
+                )
         if (stream.frames is None) != (self.backbone.upsampling is None):
             raise RequestError("the net takes conditioning frames" if stream.frames is None else "it takes no frames")
         if stream.frames is not None and self.backbone.upsampling is not None:
@@ -219,29 +240,46 @@ class Sampler:
                     f"clip has {needed} with its prime"
                 )
 
-    def _start(self, streams: list[Stream]) -> tuple[Session, LocalCondition | None]:
-        """A session whose next sample is the first of every stream, and its local condition."""
+    def _start(self, streams: list[Stream]) -> tuple[Session, LocalCondition | None, Tensor | None]:
+        """A session whose next sample is the first of every clip, its local condition, and the strengths of guidance.
+
+        With guidance every clip is two streams.
+        """
+        guidance = [stream.guidance for stream in streams if stream.guidance is not None]
+        strengths = torch.tensor([one.strength for one in guidance], device=self._device) if guidance else None
         distribution, length = self.backbone.distribution, self.backbone.history
         history = torch.full((len(streams), length), distribution.silence, device=self._device)
         for row, stream in enumerate(streams):
             if stream.prime is not None and len(stream.prime):
                 codes = distribution.encode(stream.prime[-length:])
                 history[row, -len(codes) :] = codes
-        conditions = [stream.global_condition for stream in streams if stream.global_condition is not None]
+        history = of_streams(history, strengths)
+        conditions = [
+            condition
+            for stream in streams
+            for condition in (stream.global_condition, stream.guidance and stream.guidance.away_from)
+            if condition is not None
+        ]
         global_condition = torch.stack(conditions).to(self._device) if conditions else None
-        frames = [stream.frames.to(self._device) for stream in streams if stream.frames is not None]
-        primes = [stream.prime_samples for stream in streams]
+        twice = 1 if strengths is None else 2
+        frames = [
+            stream.frames.to(self._device) for stream in streams if stream.frames is not None for _ in range(twice)
+        ]
+        primes = [stream.prime_samples for stream in streams for _ in range(twice)]
         engine = self.engine
         library = native.load() if engine.name == "native" else None
         assert not isinstance(library, str)
         steps: StepsOf = CachedStack if library is None else partial(native.NativeSteps, library=library)
         local = self.backbone.begin_local_condition(history, frames, primes, steps)
-        start = Start(self.backbone, history, self.draw, global_condition, local)
+        start = Start(self.backbone, history, self.draw, global_condition, local, strengths)
+        session: Session
         if library is not None:
-            return native.NativeSession(start, library, engine.precision, torch.get_num_threads()), local
-        if engine.name == "cuda":
-            return CudaSession(start, engine.precision), local
-        return EagerSession(start), local
+            session = native.NativeSession(start, library, engine.precision, torch.get_num_threads())
+        elif engine.name == "cuda":
+            session = CudaSession(start, engine.precision)
+        else:
+            session = EagerSession(start)
+        return session, local, strengths
 
 
 def _draw(distribution: Distribution, options: Mapping[str, float | None]) -> Draw:

@@ -15,10 +15,10 @@ from lightning_wavenet.backbone.wavenet import WaveNet
 
 
 class Session(Protocol):
-    """A batch of streams that advance together."""
+    """A batch of B clips that advance together."""
 
     def run(self, uniforms: Tensor) -> Tensor:
-        """Generates the next n samples of every stream, whose local condition is known.
+        """Generates the next n samples of every clip, whose local condition is known.
 
         Args:
             uniforms: float64 `[B, n]` in [0, 1) on the CPU, one a sample.
@@ -28,7 +28,7 @@ class Session(Protocol):
         """
 
     def keep(self, rows: Tensor) -> None:
-        """Drops all streams but those at the given rows, int64 `[kept]`, ascending."""
+        """Drops all clips but those at the given rows, int64 `[kept]`, ascending."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +41,8 @@ class Start:
         draw: Draws samples.
         global_condition: `[B, global_channels]` or None.
         local: Local condition or None.
+        strengths: Of the guidance of each clip, `[B / 2]` on the backbone's device: streams are pairs then, each of a
+            clip under its condition and under the one that it is led away from. None: every stream is a clip.
     """
 
     backbone: WaveNet
@@ -48,6 +50,7 @@ class Start:
     draw: Draw
     global_condition: Tensor | None = None
     local: LocalCondition | None = None
+    strengths: Tensor | None = None
 
     @property
     def recent(self) -> Tensor:
@@ -88,6 +91,27 @@ class Start:
             [None if term is None else term[rows] for term in terms],
             None if local is None else local[rows].transpose(0, 1),
         )
+
+
+def guided(parameters: Tensor, strengths: Tensor | None) -> Tensor:
+    """Logits that a clip is drawn from, `[B, P]`, out of those of its streams: u + strength (c - u) of pairs c and u.
+
+    Classifier-free guidance (arXiv 2207.12598): 1 is the condition c alone, more leads further away from u.
+    """
+    if strengths is None:
+        return parameters
+    conditioned, other = parameters.unflatten(0, (-1, 2)).unbind(1)
+    return other + strengths.unsqueeze(1) * (conditioned - other)
+
+
+def of_streams(clips: Tensor, strengths: Tensor | None) -> Tensor:
+    """What belongs to clips, `[B, ...]`, for each of their streams."""
+    return clips if strengths is None else clips.repeat_interleave(2, dim=0)
+
+
+def streams_of(rows: Tensor, strengths: Tensor | None) -> Tensor:
+    """The rows of the streams of clips, int64 `[kept]`, ascending."""
+    return rows if strengths is None else (2 * rows.unsqueeze(1) + torch.arange(2, device=rows.device)).flatten()
 
 
 class ConditionWindow:

@@ -51,7 +51,7 @@ class Library:
         self.open.restype = pointer
         self.open.argtypes = [
             *(ctypes.POINTER(Shape), pointer, c_int, pointer, pointer),
-            *(pointer, pointer, c_int, pointer, pointer),
+            *(pointer, pointer, c_int, pointer, pointer, pointer),
         ]
         # ctypes releases the interpreter's lock while a function runs.
         self.run = library.wavenet_run

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <memory>
 #include <new>
+#include <vector>
 
 #include "crew.h"
 #include "head.h"
@@ -30,10 +31,10 @@ struct Shape {
 
 // What one call of `run` generates.
 struct Block {
-    const double* uniforms;  // [streams, steps]
+    const double* uniforms;  // [clips, steps]
     Conditions conditions;   // of a net with a local condition
-    int64_t* codes;          // [streams, steps]
-    float* parameters;       // [streams, steps, out_channels], where codes are not to be drawn but are given; or null
+    int64_t* codes;          // [clips, steps]
+    float* parameters;       // [clips, steps, out_channels], where codes are not to be drawn but are given; or null
     int steps;
 };
 
@@ -47,14 +48,17 @@ public:
 template <class P>
 class Engine final : public Session {
 public:
+    // strengths: of the guidance of clips, each of which is two streams then; null where each is one.
     Engine(const Shape& shape, const int32_t* dilations, Packed<P> packed, std::unique_ptr<Output> output, int streams,
-           const int32_t* recent, const float* past)
+           const int32_t* recent, const float* past, const float* strengths)
         : shape_(shape),
           streams_(streams),
+          streams_of_clip_(strengths ? 2 : 1),
           output_(std::move(output)),
           input_(packed, shape.input_taps, shape.input_levels, shape.trunk.channels, streams, recent),
           trunk_(packed, shape.trunk, dilations, streams, past),
           head_(packed, shape.trunk.skip, shape.hidden, shape.parameters, streams) {
+        if (strengths) strengths_.assign(strengths, strengths + streams / 2);
         make_room();
     }
 
@@ -62,14 +66,15 @@ public:
         // A follower needs panels of its own in one of the products at least.
         const int most = 1 + std::max(trunk_.most_followers(), head_.most_followers());
         threads = crew_.hire(std::min(threads, streams_ * most));
-        const int teams = std::min(threads, streams_);
+        const int clips = streams_ / streams_of_clip_;
+        const int teams = std::min(threads, clips);
         const auto squad = std::make_unique<Team[]>(teams);
         const auto members = std::make_unique<Place[]>(threads);
         int count = 0;
         for (int t = 0; t < teams; t++) {
             Team& team = squad[t];
-            team.first = int(int64_t(streams_) * t / teams);
-            team.last = int(int64_t(streams_) * (t + 1) / teams);
+            team.first = int(int64_t(clips) * t / teams) * streams_of_clip_;
+            team.last = int(int64_t(clips) * (t + 1) / teams) * streams_of_clip_;
             const int share = int(int64_t(threads) * (t + 1) / teams - int64_t(threads) * t / teams);
             team.threads = std::min(share, most);
             for (int number = 0; number < team.threads; number++) members[count++] = {&team, number};
@@ -79,6 +84,8 @@ public:
     }
 
     void keep(const int32_t* rows, int count) override {
+        if (streams_of_clip_ == 2)
+            for (int clip = 0; clip < count / 2; clip++) strengths_[clip] = strengths_[rows[2 * clip] / 2];
         streams_ = count;
         input_.keep(rows, count);
         trunk_.keep(rows, count);
@@ -114,15 +121,25 @@ private:
         Team& team = member.team;
         const Rows<float> parameters = head_.read(trunk_.sum_skips(member, step), member);
         if (member.follower() > 0) return;
-        for (int r = 0; r < team.streams(); r++) draw(block, team.first + r, step, parameters[r]);
+        for (int r = 0; r < team.streams(); r += streams_of_clip_) {
+            const int clip = (team.first + r) / streams_of_clip_;
+            if (streams_of_clip_ == 2) guide(strengths_[clip], parameters[r], parameters[r + 1]);
+            draw(block, clip, step, parameters[r]);
+        }
         team.samples_drawn.store(step + 1, std::memory_order_release);
     }
 
-    void draw(const Block& block, int stream, int step, const float* parameters) {
-        const int64_t at = int64_t(stream) * block.steps + step;
+    // Leads the logits of a clip away from those of its other stream.
+    void guide(float strength, float* conditioned, const float* other) const {
+        for (int i = 0; i < shape_.parameters; i++) conditioned[i] = other[i] + strength * (conditioned[i] - other[i]);
+    }
+
+    void draw(const Block& block, int clip, int step, const float* parameters) {
+        const int64_t at = int64_t(clip) * block.steps + step;
         if (block.parameters) std::copy_n(parameters, shape_.out_channels, block.parameters + at * shape_.out_channels);
-        else block.codes[at] = output_->draw(parameters, block.uniforms[at], room_.rows(stream, room())[0]);
-        input_.push(stream, int32_t(block.codes[at]));
+        else block.codes[at] = output_->draw(parameters, block.uniforms[at], room_.rows(clip, room())[0]);
+        for (int of_clip = 0; of_clip < streams_of_clip_; of_clip++)
+            input_.push(clip * streams_of_clip_ + of_clip, int32_t(block.codes[at]));
     }
 
     // Of each stream on its own, for teams draw at the same time; in whole lines of the cache.
@@ -130,7 +147,8 @@ private:
     void make_room() { room_ = Buffer<char>(streams_ * room()); }
 
     Shape shape_;
-    int streams_;
+    int streams_, streams_of_clip_;
+    std::vector<float> strengths_;  // of guidance, of each clip
     std::unique_ptr<Output> output_;
     Input input_;
     Trunk<P> trunk_;
@@ -141,9 +159,10 @@ private:
 
 template <class P>
 Session* open(const Shape& shape, const int32_t* dilations, const void* weights, const float* constants,
-              std::unique_ptr<Output> output, int streams, const int32_t* recent, const float* past) {
+              std::unique_ptr<Output> output, int streams, const int32_t* recent, const float* past,
+              const float* strengths) {
     return new Engine<P>(shape, dilations, {static_cast<const typename P::Value*>(weights), constants},
-                         std::move(output), streams, recent, past);
+                         std::move(output), streams, recent, past, strengths);
 }
 
 }  // namespace
@@ -166,16 +185,17 @@ int wavenet_has_bfloat16() {
 // Null where there is no memory for it, no bfloat16, or no such output.
 void* wavenet_open(const Shape* shape, const int32_t* dilations, int bfloat16, const void* weights,
                    const float* constants, const double* output_options, const float* output_constants, int streams,
-                   const int32_t* recent, const float* past) {
+                   const int32_t* recent, const float* past, const float* strengths) {
     try {
         std::unique_ptr<Output> output = make_output(shape->output, output_options, output_constants);
         if (!output) return nullptr;
 #if defined(__AVX512BF16__)
         if (bfloat16)
-            return open<Half>(*shape, dilations, weights, constants, std::move(output), streams, recent, past);
+            return open<Half>(*shape, dilations, weights, constants, std::move(output), streams, recent, past,
+                              strengths);
 #endif
         if (bfloat16) return nullptr;
-        return open<Single>(*shape, dilations, weights, constants, std::move(output), streams, recent, past);
+        return open<Single>(*shape, dilations, weights, constants, std::move(output), streams, recent, past, strengths);
     } catch (const std::bad_alloc&) {
         return nullptr;
     }

@@ -16,7 +16,7 @@ from lightning_wavenet.backbone.wavenet import WaveNet
 from lightning_wavenet.sampling.native.build import Library, load
 from lightning_wavenet.sampling.native.outputs import native_output
 from lightning_wavenet.sampling.native.packing import Padding, pack, pack_stack
-from lightning_wavenet.sampling.session import ConditionWindow, Start
+from lightning_wavenet.sampling.session import ConditionWindow, Start, streams_of
 
 BLOCK_SECONDS = 0.1
 """About how long one call of the engine takes: what Ctrl-C may have to wait for."""
@@ -50,6 +50,7 @@ class NativeSession:
         output = native_output(backbone.distribution, start.draw)
         assert output is not None
         streams, padding = len(start.history), Padding(library)
+        self.strengths = None if start.strengths is None else start.strengths.float()
         dtype = getattr(torch, precision)
         self.window = (
             None if start.local is None else ConditionWindow(start.local, dtype, padding.whole(backbone.local_channels))
@@ -74,6 +75,7 @@ class NativeSession:
             streams,
             _address(recent, torch.int32),
             _address(past, torch.float32),
+            None if self.strengths is None else _address(self.strengths, torch.float32),
         )
         if not self.handle:
             raise MemoryError(f"there is no memory to generate {streams} streams at once")
@@ -83,13 +85,13 @@ class NativeSession:
         weakref.finalize(self, library.close, self.handle).atexit = False
 
     def run(self, uniforms: Tensor) -> Tensor:
-        """Generates n samples of every stream: float64 `[B, n]` in [0, 1) to codes int64 `[B, n]`."""
+        """Generates n samples of every clip: float64 `[B, n]` in [0, 1) to codes int64 `[B, n]`."""
         blocks, steps = [], uniforms.shape[1]
         start = 0
         while start < steps:
             stop = min(start + self.block, steps)
             began = time.perf_counter()
-            codes = torch.empty(self.streams, stop - start, dtype=torch.long, device="cpu")
+            codes = torch.empty(len(uniforms), stop - start, dtype=torch.long, device="cpu")
             self._run(codes, uniforms[:, start:stop].contiguous(), None)
             blocks.append(codes)
             seconds = (time.perf_counter() - began) / (stop - start)
@@ -125,7 +127,8 @@ class NativeSession:
         self.done += steps
 
     def keep(self, rows: Tensor) -> None:
-        """Drops all streams but those at the given rows, int64 `[kept]`, ascending."""
+        """Drops all clips but those at the given rows, int64 `[kept]`, ascending."""
+        rows = streams_of(rows, self.strengths)
         kept = rows.int()
         if not self.library.keep(self.handle, _address(kept, torch.int32), len(kept)):
             raise MemoryError(f"there is no memory to continue {len(kept)} streams")
