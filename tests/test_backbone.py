@@ -63,7 +63,7 @@ def test_forward_is_that_of_dilated_convolutions(kind):
     net = build(kind).double()
     codes = torch.randint(0, 256, (3, net.receptive_field + 40))
     global_condition = torch.randn(3, net.global_channels).double() if net.global_channels else None
-    local = torch.randn(3, codes.shape[1], net.upsampling.channels).double() if net.upsampling else None
+    local = torch.randn(3, codes.shape[1], net.local_channels).double() if net.local_channels else None
     torch.testing.assert_close(
         net(codes, global_condition, local), textbook_forward(net, codes, global_condition, local)
     )
@@ -72,7 +72,7 @@ def test_forward_is_that_of_dilated_convolutions(kind):
 def test_every_parameter_gets_a_gradient():
     for kind in KINDS:
         net = build(kind)
-        waveform = torch.rand(2, net.receptive_field + 50) - 0.5
+        waveform = torch.rand(2, net.history + 50) - 0.5
         frames = net.upsampling.context_frames - (-waveform.shape[1] // net.upsampling.hop) if net.upsampling else 0
         conditions = Conditions(
             torch.randn(2, net.global_channels) if net.global_channels else None,
@@ -98,6 +98,25 @@ def test_fresh_net_predicts_almost_uniformly():
     torch.manual_seed(0)
     nll = WaveNet(dilations="1..16").nll(torch.rand(1, 500) - 0.5).mean().item()
     assert nll == pytest.approx(5.545, abs=0.1)
+
+
+def test_noise_is_on_what_the_net_sees_and_not_on_what_it_predicts():
+    net = build()
+    waveform = torch.rand(64, net.history + 100) - 0.5
+    codes = net.distribution.encode(waveform)
+    torch.manual_seed(0)
+    seen = net._noisy(codes, 10.0)
+    # Deviations are drawn evenly from 0 to 10: their mean is 5, and a quarter of the clips has less than 2.5.
+    deviations = (seen - codes).double().std(1)
+    assert deviations.mean() == pytest.approx(5, abs=1)
+    assert (deviations < 2.5).double().mean() == pytest.approx(0.25, abs=0.12)
+    assert 0 <= seen.min() <= seen.max() <= 255
+    torch.manual_seed(0)
+    noisy = net.nll(waveform, noise=10.0)
+    logits = net(seen[:, :-1])
+    expected = torch.nn.functional.cross_entropy(logits.transpose(1, 2), codes[:, net.history :], reduction="none")
+    torch.testing.assert_close(noisy, expected)
+    assert torch.equal(net.nll(waveform, noise=0.0), net.nll(waveform))
 
 
 def test_nll_of_a_batch_is_that_of_its_clips():

@@ -258,13 +258,15 @@ class WaveNet(nn.Module):
         parts += [ContextCondition(context, decode, history, steps) for context in self.context_stacks()]
         return None if not parts else parts[0] if len(parts) == 1 else JoinedConditions(parts)
 
-    def nll(self, waveform: Tensor, conditions: Conditions = NO_CONDITIONS) -> Tensor:
+    def nll(self, waveform: Tensor, conditions: Conditions = NO_CONDITIONS, noise: float = 0.0) -> Tensor:
         """Negative log-likelihood of every sample that has its whole history in the waveform.
 
         Args:
             waveform: float `[B, T]` in [-1, 1], T > H.
             conditions: Of the same clips; frames cover the waveform, after as many as the upsampling reaches back
                 (`context_frames`), so that a window has the likelihood that it has within its clip.
+            noise: Added to the samples that the net sees, not to those that it predicts: the largest deviation (codes);
+                each clip has its own, drawn evenly from zero to this.
 
         Returns:
             Nats a sample, `[B, T - H]`, for samples H to T - 1.
@@ -274,13 +276,21 @@ class WaveNet(nn.Module):
         """
         codes = self.distribution.encode(waveform)
         first = self.history - self.receptive_field
+        first = self.history - self.receptive_field
+        seen = self._noisy(codes, noise) if noise else codes
         # Step t predicts sample t + 1.
-        local = self.local_condition(codes, conditions.frames, first + 1)
+        local = self.local_condition(seen, conditions.frames, first + 1)
         # Evaluation goes past `compile()`: its windows come in more sizes than are worth compiling.
         predict = self if self.training else self.forward
-        parameters = predict(codes[:, first:-1], conditions.global_condition, local)
+        parameters = predict(seen[:, first:-1], conditions.global_condition, local)
         targets = codes[:, self.history :]
         return self.distribution.nll(parameters.transpose(0, 1), targets.transpose(0, 1)).transpose(0, 1)
+
+    def _noisy(self, codes: Tensor, noise: float) -> Tensor:
+        """Codes `[B, T]` with noise of another deviation in each clip, at most `noise`."""
+        deviations = noise * torch.rand(len(codes), 1, device=codes.device)
+        shifts = (deviations * torch.randn(codes.shape, device=codes.device)).round().long()
+        return (codes + shifts).clamp(0, self.distribution.levels - 1)
 
 
 class OneHotInput(nn.Module):

@@ -91,12 +91,16 @@ class GenerativeModel(Model):
             features=() if upsampling is None else self.vocabulary.features,
         )
 
-    def nats(self, batch: Batch) -> tuple[Tensor, Tensor]:
+    def nats(self, batch: Batch, noise: float = 0.0) -> tuple[Tensor, Tensor]:
         """Negative log-likelihood in nats and which of it counts, both `[B, T - H]`.
 
         The first H samples of a batch have no whole history, so they never count.
+
+        Args:
+            batch: Clips.
+            noise: On the samples that the net sees, as `WaveNet.nll`.
         """
-        nats = self.backbone.nll(batch.audio, self.condition(batch))
+        nats = self.backbone.nll(batch.audio, self.condition(batch), noise)
         return nats, batch.target_mask[:, self.backbone.history :]
 
     @torch.no_grad()

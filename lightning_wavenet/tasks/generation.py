@@ -26,6 +26,8 @@ class GenerationTask(BaseTask):
         optimizer: Makes the optimizer from the named parameters; None: Adam as it comes.
         lr_scheduler: Makes a learning-rate schedule from the optimizer, stepped every training step, and
             `ReduceLROnPlateau` with the "val/bits" of every validation; None for none.
+        noise: Of the samples that the net sees in training, as `WaveNet.nll` (codes). A net that only ever saw clean
+            audio loses its way in its own, and leans on its past more than on its conditions.
     """
 
     monitor = "bits"
@@ -36,9 +38,13 @@ class GenerationTask(BaseTask):
         backbone: BackboneCallable = WaveNet,
         optimizer: OptimizerCallable | None = None,
         lr_scheduler: LRSchedulerCallable | None = None,
+        noise: float = 0.0,
     ) -> None:
         super().__init__(optimizer, lr_scheduler)
+        if noise < 0:
+            raise ValueError(f"model.noise must not be negative, got {noise}")
         self.backbone = backbone
+        self.noise = noise
         self.validation_bits = BitsPerSample()
         self.test_bits = BitsPerSample()
         self.test_bits_of_16 = BitsPerSample()
@@ -70,7 +76,7 @@ class GenerationTask(BaseTask):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Mean nats over the samples that count."""
-        nats, mask = self.model.nats(batch)
+        nats, mask = self.model.nats(batch, self.noise)
         loss = nats.masked_fill(~mask, 0.0).sum() / mask.sum().clamp(min=1)
         self.log("train/bits", loss.detach() / math.log(2), prog_bar=True, batch_size=len(batch.ids))
         return loss

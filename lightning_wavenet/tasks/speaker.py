@@ -22,6 +22,7 @@ class SpeakerWaveNet(GenerationTask):
             that width.
         optimizer: Makes the optimizer from the named parameters; None: Adam as it comes.
         lr_scheduler: Makes a learning-rate schedule from the optimizer, stepped every training step; None for none.
+        noise: As `GenerationTask`.
     """
 
     def __init__(
@@ -30,8 +31,9 @@ class SpeakerWaveNet(GenerationTask):
         embedding: int | None = None,
         optimizer: OptimizerCallable | None = None,
         lr_scheduler: LRSchedulerCallable | None = None,
+        noise: float = 0.0,
     ) -> None:
-        super().__init__(backbone, optimizer, lr_scheduler)
+        super().__init__(backbone, optimizer, lr_scheduler, noise)
         self.embedding = embedding
 
     def build(self, vocabulary: Vocabulary) -> SpeakerModel:

@@ -29,6 +29,7 @@ class TTSWaveNet(GenerationTask):
         embedding: As `SpeakerWaveNet`, of a net that is told who speaks.
         optimizer: Makes the optimizer from the named parameters; None: Adam as it comes.
         lr_scheduler: Makes a learning-rate schedule from the optimizer, stepped every training step; None for none.
+        noise: As `GenerationTask`.
     """
 
     def __init__(
@@ -40,8 +41,9 @@ class TTSWaveNet(GenerationTask):
         embedding: int | None = None,
         optimizer: OptimizerCallable | None = None,
         lr_scheduler: LRSchedulerCallable | None = None,
+        noise: float = 0.0,
     ) -> None:
-        super().__init__(backbone, optimizer, lr_scheduler)
+        super().__init__(backbone, optimizer, lr_scheduler, noise)
         if embedding is not None and (embedding < 1 or not speaker):
             raise ValueError(f"model.embedding is a positive width, of a model.speaker that is true; got {embedding}")
         self.upsampling = upsampling
