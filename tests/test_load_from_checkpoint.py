@@ -1,5 +1,6 @@
 """Checkpoints as Lightning's users load them, of other versions, and of nets that the user compiled."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,14 @@ from lightning_wavenet.cli.main import main
 from lightning_wavenet.errors import RequestError
 from lightning_wavenet.features import MelSpectrogram
 from lightning_wavenet.models.checkpoint import FORMAT
-from lightning_wavenet.tasks import BaseTask, RecognitionWaveNet, SpeakerWaveNet, TTSWaveNet, UnconditionalWaveNet
+from lightning_wavenet.tasks import (
+    BaseTask,
+    MusicWaveNet,
+    RecognitionWaveNet,
+    SpeakerWaveNet,
+    TTSWaveNet,
+    UnconditionalWaveNet,
+)
 
 SPEAKERS = r"(?P<speaker>\w+)/"
 
@@ -52,6 +60,7 @@ def trained(task, tones, folder) -> Path:
         lambda: UnconditionalWaveNet(build),
         lambda: SpeakerWaveNet(build, embedding=3),
         lambda: SpeakerWaveNet(build),
+        lambda: MusicWaveNet(partial(build, "contexts"), tags=False),
         lambda: TTSWaveNet(lambda channels: TransposedUpsampling(channels, [4, 5], 4), build, speaker=True),
     ],
 )

@@ -15,6 +15,8 @@ def generate(
     num: int = 1,
     seconds: float | None = None,
     speaker: str | None = None,
+    tags: str | None = None,
+    guidance: float | None = None,
     frames_from: Sequence[Path] = (),
     prime: Path | None = None,
     seed: int = 0,
@@ -34,6 +36,9 @@ def generate(
         num: Clips, of each speaker where the model knows speakers.
         seconds: Length of each clip (s); by default 3, or as long as the frames.
         speaker: Whose voice, or several joined by commas; by default every speaker that the model knows.
+        tags: What the music is to be, such as "piano,slow", of a model of tags; by default no tags at all.
+        guidance: Strength of classifier-free guidance, which leads music further towards its tags: more than 1, of a
+            model that was trained with tag_dropout.
         frames_from: Recordings whose frames a model of frames speaks from, such as a vocoder; or mel frames that a
             text-to-speech front end made for one, .npy or .pt.
         prime: Recording to continue; without one a clip begins out of silence.
@@ -68,8 +73,8 @@ def generate(
         raise RequestError(f"{ckpt} holds a {type(model).__name__}, which does not generate")
     sampler = Sampler(model.backbone, engine, precision, temperature=temperature, top_p=top_p)
     used, rate = sampler.engine, model.vocabulary.sample_rate
-    given = {} if speaker is None else {"speaker": speaker}
-    batch, streams = model.plan(seconds, num, seed, prime, frames_from, **given)
+    given = {name: value for name, value in (("speaker", speaker), ("tags", tags)) if value is not None}
+    batch, streams = model.plan(seconds, num, seed, prime, frames_from, guidance, **given)
     if out is not None:
         need_distinct((id, out / f"{id}.wav") for id in batch.ids)
         refuse_existing([out / f"{id}{suffix}" for id in batch.ids for suffix in CLIP_SUFFIXES], overwrite)

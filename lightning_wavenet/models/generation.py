@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +18,7 @@ from lightning_wavenet.errors import RequestError
 from lightning_wavenet.files.audio import read_audio
 from lightning_wavenet.models.clip import Clip, ClipDescription
 from lightning_wavenet.models.model import Model
-from lightning_wavenet.sampling import Sampler, Stream
+from lightning_wavenet.sampling import Guidance, Sampler, Stream
 from lightning_wavenet.sampling.sampler import EngineName, Precision
 
 _SECONDS = 3.0
@@ -66,13 +67,21 @@ class GenerativeModel(Model):
             RequestError: The model is not conditioned on that, or does not know it.
         """
         for name, value in given.items():
-            raise RequestError(f"{name} {value!r} was asked for, but this model is not conditioned on a {name}")
+            raise RequestError(f"{name} {value!r} was asked for, and this model is not conditioned on {name}")
         return [{}]
 
     def batch(self, choices: Sequence[Mapping[str, str]], waveform: Tensor) -> Batch:
         """A batch of recordings `[B, P]` to be continued, under named conditions."""
         mask = torch.ones(waveform.shape, dtype=torch.bool, device=waveform.device)
         return Batch(waveform, mask, ["_".join(choice.values()) for choice in choices])
+
+    def unconditioned(self) -> Tensor:
+        """The global condition `[global_channels]` that guidance leads away from: that of no particular clip.
+
+        Raises:
+            RequestError: The model has none.
+        """
+        raise RequestError("this model has no condition that can be left out: leave out --guidance")
 
     def names(self, batch: Batch, row: int) -> dict[str, Any]:
         """The conditions of a row of a batch, by name."""
@@ -136,6 +145,7 @@ class GenerativeModel(Model):
         seed: int = 0,
         prime: str | Path | Tensor | None = None,
         frames_from: Sequence[str | Path | Tensor] = (),
+        guidance: float | None = None,
         **given: str,
     ) -> Plan:
         """Clips to generate, `num` under each of the conditions that are chosen.
@@ -146,6 +156,7 @@ class GenerativeModel(Model):
             seed: Of the first clip; the others count on from it.
             prime: Recording to continue: a file, or `[P]` at the model's rate.
             frames_from: Recordings that lend their frames, to a model that takes some.
+            guidance: Leads clips that much further towards their conditions (`Guidance`); 1 or None: no further.
             given: Conditions by name, such as speaker="p225"; all that the model knows where none is given.
 
         Raises:
@@ -157,11 +168,15 @@ class GenerativeModel(Model):
         choices = [choice for choice in self.choices(given) for _ in range(num)]
         rate, recording = self.vocabulary.sample_rate, self.recording(prime)
         batch = self.batch(choices, recording.expand(len(choices), -1))
-        ids = ["_".join([*choice.values(), f"{row % num:03d}"]) for row, choice in enumerate(choices)]
+        ids = ["_".join([*([id] if id else []), f"{row % num:03d}"]) for row, id in enumerate(batch.ids)]
         batch = batch._replace(ids=ids)
         seeds = range(seed, seed + len(choices))
         samples = max(1, round((_SECONDS if seconds is None else seconds) * rate))
-        return Plan(batch, self.streams(batch, samples, seeds, prime_samples=len(recording)))
+        streams = self.streams(batch, samples, seeds, prime_samples=len(recording))
+        if guidance not in (None, 1.0):
+            away = Guidance(guidance, self.unconditioned())
+            streams = [replace(stream, guidance=away) for stream in streams]
+        return Plan(batch, streams)
 
     def recording(self, prime: str | Path | Tensor | None) -> Tensor:
         """A recording to continue, `[P]` on the model's device; empty for None.
@@ -184,6 +199,7 @@ class GenerativeModel(Model):
         seed: int = 0,
         prime: str | Path | Tensor | None = None,
         frames_from: Sequence[str | Path | Tensor] = (),
+        guidance: float | None = None,
         temperature: float | None = None,
         top_p: float | None = None,
         engine: EngineName = "auto",
@@ -198,6 +214,7 @@ class GenerativeModel(Model):
             seed: Of the first clip; the others count on from it.
             prime: Recording to continue: a file, or `[P]` at the model's rate.
             frames_from: Recordings that lend their frames, to a model that takes some.
+            guidance: As `plan`.
             temperature: As `SoftmaxDraw`, 1 where it is not given.
             top_p: As `SoftmaxDraw`, 1 where it is not given.
             engine: As `Sampler`.
@@ -207,7 +224,7 @@ class GenerativeModel(Model):
         Raises:
             RequestError: The model, or this machine, cannot do that.
         """
-        plan = self.plan(seconds, num, seed, prime, frames_from, **given)
+        plan = self.plan(seconds, num, seed, prime, frames_from, guidance, **given)
         sampler = Sampler(self.backbone, engine, precision, temperature=temperature, top_p=top_p)
         waveforms = sampler.generate(plan.streams)
         about = self.descriptions(plan.batch, plan.streams, sampler, None if isinstance(prime, Tensor) else prime)
@@ -239,7 +256,7 @@ class GenerativeModel(Model):
                 text=(batch.text[row] or None) if batch.text is not None else None,
                 conditions=self.names(batch, row),
                 seed=stream.seed,
-                sampling=sampler.draw.options,
+                sampling=dict(sampler.draw.options) | stream.guidance_options,
                 prime_seconds=stream.prime_samples / rate if stream.prime_samples else None,
                 prime=None if not stream.prime_samples else id if prime is None else str(prime),
                 codec=self.backbone.distribution.codec,

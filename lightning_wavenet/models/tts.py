@@ -161,6 +161,7 @@ class TTSModel(GenerativeModel):
         seed: int = 0,
         prime: str | Path | Tensor | None = None,
         frames_from: Sequence[str | Path | Tensor] = (),
+        guidance: float | None = None,
         **given: str,
     ) -> Plan:
         """As `GenerativeModel.plan`: for each source of frames `num` clips under each choice, as long as the frames.
@@ -171,12 +172,15 @@ class TTSModel(GenerativeModel):
             seed: Of the first clip; the others count on from it.
             prime: Recording to continue; frames begin with it.
             frames_from: Recordings whose frames the clips are generated from, or files of mel frames.
+            guidance: None; frames cannot be left out.
             given: Conditions by name, such as speaker="p225".
 
         Raises:
             RequestError: The model cannot do that.
         """
         check_amounts(seconds, num, seed)
+        if guidance not in (None, 1.0):
+            self.unconditioned()
         if not frames_from:
             made_of = " and ".join(extractor.name for extractor in self.extractors)
             how = "say wavenet say" if self._told else "say of which recordings with --frames_from"

@@ -69,6 +69,11 @@ class Stream:
         """Length of the prime in samples."""
         return 0 if self.prime is None else len(self.prime)
 
+    @property
+    def guidance_options(self) -> dict[str, float]:
+        """The strength of the guidance; empty without."""
+        return {} if self.guidance is None else {"guidance": self.guidance.strength}
+
 
 class Sampler:
     """Generates audio from a backbone.
