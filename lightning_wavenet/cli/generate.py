@@ -15,6 +15,7 @@ def generate(
     num: int = 1,
     seconds: float | None = None,
     speaker: str | None = None,
+    tags: str | None = None,
     frames_from: Sequence[Path] = (),
     prime: Path | None = None,
     seed: int = 0,
@@ -34,6 +35,7 @@ def generate(
         num: Clips, of each speaker where the model knows speakers.
         seconds: Length of each clip (s); by default 3, or as long as the frames.
         speaker: Whose voice, or several joined by commas; by default every speaker that the model knows.
+        tags: What the music is to be, several tags joined by commas, such as "piano,slow"; by default nothing is said.
         frames_from: Recordings whose frames a model of frames speaks from, such as a vocoder; or mel frames that a
             text-to-speech front end made for one, .npy or .pt.
         prime: Recording to continue; without one a clip begins out of silence.
@@ -68,7 +70,7 @@ def generate(
         raise RequestError(f"{ckpt} holds a {type(model).__name__}, which does not generate")
     sampler = Sampler(model.backbone, engine, precision, temperature=temperature, top_p=top_p)
     used, rate = sampler.engine, model.vocabulary.sample_rate
-    given = {} if speaker is None else {"speaker": speaker}
+    given = {name: value for name, value in (("speaker", speaker), ("tags", tags)) if value is not None}
     batch, streams = model.plan(seconds, num, seed, prime, frames_from, **given)
     if out is not None:
         need_distinct((id, out / f"{id}.wav") for id in batch.ids)

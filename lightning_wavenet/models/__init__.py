@@ -6,6 +6,7 @@ Needs no Lightning.
 from lightning_wavenet.models.clip import Clip, ClipDescription
 from lightning_wavenet.models.generation import GenerativeModel
 from lightning_wavenet.models.model import Model
+from lightning_wavenet.models.music import MusicModel
 from lightning_wavenet.models.prosody import DurationPredictor, LogF0Predictor
 from lightning_wavenet.models.recognition import PhoneRecognizer, TimedPhone
 from lightning_wavenet.models.speaker import SpeakerModel
@@ -19,6 +20,7 @@ __all__ = [
     "GenerativeModel",
     "LogF0Predictor",
     "Model",
+    "MusicModel",
     "PhoneRecognizer",
     "SpeakerModel",
     "TTSModel",

@@ -4,6 +4,7 @@ from lightning_wavenet.models.encoders import ConvolutionalEncoder, RecurrentEnc
 from lightning_wavenet.tasks.base import BaseTask, Corpus
 from lightning_wavenet.tasks.confusions import ConfusionTable
 from lightning_wavenet.tasks.generation import GenerationTask
+from lightning_wavenet.tasks.music import MusicWaveNet
 from lightning_wavenet.tasks.phone_criterion import PhoneCriterion
 from lightning_wavenet.tasks.predictions import PredictionWriter
 from lightning_wavenet.tasks.prosody import DurationModel, LogF0Model
@@ -20,6 +21,7 @@ __all__ = [
     "DurationModel",
     "GenerationTask",
     "LogF0Model",
+    "MusicWaveNet",
     "PhoneCriterion",
     "PredictionWriter",
     "RecognitionWaveNet",
