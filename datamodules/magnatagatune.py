@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 from datamodules.base import AudioDataModule
 from datamodules.folders import other_audio
-from datamodules.music_tags import frequent, merged
+from datamodules.music_tags import merged
 from datamodules.records import Listing, Problem, Record, SplitName
 from lightning_wavenet.errors import CorpusError, RequestError
 from lightning_wavenet.files.audio import AUDIO_SUFFIXES
@@ -88,7 +88,7 @@ class MagnaTagATuneDataModule(AudioDataModule):
         for annotation in _annotations(folder / _ANNOTATIONS, problems):
             where, _, name = annotation.path.partition("/")
             if where not in _SPLIT_OF or not name or "/" in name:
-                reason = f"line of {_ANNOTATIONS} whose mp3_path is not FOLDER/NAME.mp3 with a FOLDER of 0 to 9, a to f"
+                reason = f"line of {_ANNOTATIONS} whose mp3_path is not FOLDER/NAME.mp3, FOLDER one of 0 to 9, a to f"
                 problems.append(Problem(f"line {annotation.line}", reason))
                 continue
             id = annotation.path.rpartition(".")[0] or annotation.path
@@ -110,13 +110,14 @@ class MagnaTagATuneDataModule(AudioDataModule):
         if both := _on_both_sides(records.values()):
             reason = "artists have clips to train on and others to validate or test on; data.split_by artist parts them"
             problems.append(Problem(_CLIPS, f"{len(both):,} {reason}"))
-        counted = [record.tags for record in records.values() if record.split in (None, "train")]
-        kept = frequent(counted, self.min_clips)
-        if rare := sorted({tag for record in records.values() for tag in record.tags} - kept):
-            some = ", ".join(rare[:10]) + (", ..." if len(rare) > 10 else "")
+        trained = (record for record in records.values() if record.split in (None, "train"))
+        counts = Counter(tag for record in trained for tag in record.tags)
+        rare = {tag for record in records.values() for tag in record.tags if counts[tag] < self.min_clips}
+        if rare:
+            some = ", ".join(sorted(rare)[:10]) + (", ..." if len(rare) > 10 else "")
             reason = f"tags of fewer than {self.min_clips} clips to train on are left out (data.min_clips): {some}"
             problems.append(Problem(_ANNOTATIONS, f"{len(rare):,} {reason}"))
-        cleaned = (replace(one, tags=tuple(tag for tag in one.tags if tag in kept)) for one in records.values())
+        cleaned = (replace(one, tags=tuple(tag for tag in one.tags if tag not in rare)) for one in records.values())
         return Listing(folder, tuple(cleaned), tuple(problems))
 
 

@@ -1,9 +1,8 @@
-"""Tags of MagnaTagATune that say the same, as one, and those of too few clips left out (section 3.3)."""
+"""Tags of MagnaTagATune that say the same, as one (section 3.3)."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 SYNONYMS: Mapping[str, tuple[str, ...]] = {
     "beat": ("beats",),
@@ -57,14 +56,3 @@ _KEPT = {other: kept for kept, others in SYNONYMS.items() for other in others}
 def merged(tags: Iterable[str]) -> tuple[str, ...]:
     """Tags of a clip, each under the name that is kept, once."""
     return tuple(dict.fromkeys(_KEPT.get(tag, tag) for tag in tags))
-
-
-def frequent(clips: Sequence[Iterable[str]], least: int) -> frozenset[str]:
-    """Tags that hold of so many clips.
-
-    Args:
-        clips: The tags of each.
-        least: Of how many at least.
-    """
-    counts = Counter(tag for tags in clips for tag in tags)
-    return frozenset(tag for tag, count in counts.items() if count >= least)

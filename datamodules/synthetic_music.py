@@ -149,6 +149,7 @@ def pluck(hz: float, samples: int, sample_rate: int, rng: np.random.Generator) -
     """A plucked string: noise that runs around a loop with a low-pass filter in it (Karplus and Strong, 1983)."""
     loop = max(2, round(sample_rate / hz - 0.5))
     period, before = rng.uniform(-1, 1, loop), 0.0
+    period -= period.mean()  # What the loop keeps longest would be no sound.
     periods = []
     for _ in range(-(-samples // loop)):
         periods.append(period)
