@@ -36,6 +36,7 @@ from lightning_wavenet.tasks import (
     ConvolutionalEncoder,
     DurationModel,
     LogF0Model,
+    MusicWaveNet,
     PhoneCriterion,
     RecognitionWaveNet,
     SpeakerWaveNet,
@@ -59,6 +60,7 @@ TASKS = {
         hop=20,
     ),
     "vocoder": partial(TTSWaveNet, lambda channels: TransposedUpsampling(channels, [4, 5], 4), build, ["mel"]),
+    "music": partial(MusicWaveNet, partial(build, "global")),
     "duration": partial(DurationModel, 6),
     "log F0": partial(LogF0Model, 6, 1, 3),
 }
