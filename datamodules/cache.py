@@ -17,7 +17,7 @@ import datasets
 import numpy as np
 
 from datamodules.clips import Clips
-from datamodules.decoding import decode
+from datamodules.decoding import decode, stretched
 from datamodules.fields import Field
 from datamodules.in_order import in_order
 from datamodules.records import Listing, Problem, Record
@@ -52,6 +52,8 @@ class Audio:
     trim_silence_db: float | None = None
     """Cut the two ends of a clip where its level (RMS over 10 ms) stays this far below that of its loudest part (dB),
     all but 50 ms; null cuts nothing. Nothing is ever cut out of the middle."""
+    stretch: bool = False
+    """Scale and shift every clip so that its lowest sample is -1 and its highest 1, as SampleRNN and SaShiMi do."""
     cache_dir: Path | None = None
     """Folder for the decoded corpora. Null: the environment's WAVENET_CACHE, or ~/.cache/lightning-wavenet."""
 
@@ -120,7 +122,8 @@ def fingerprint(name: str, listing: Listing, audio: Audio) -> str:
     """Name of the decoded audio of a corpus: rate (Hz), options, version, and a hash over the files."""
     files = [(record.path.relative_to(listing.root).as_posix(), *stamp(record.path)) for record in listing.records]
     trim = "" if audio.trim_silence_db is None else f"-trim{audio.trim_silence_db:g}"
-    return f"{name}-{audio.sample_rate}{trim}-v{AUDIO_VERSION}-{digest(files)}"
+    stretch = "-stretched" if audio.stretch else ""
+    return f"{name}-{audio.sample_rate}{trim}{stretch}-v{AUDIO_VERSION}-{digest(files)}"
 
 
 def _labels(records: Sequence[Record], fields: Sequence[Field]) -> Iterator[dict[str, Any]]:
@@ -139,7 +142,7 @@ def _decoded(records: Sequence[Record], audio: Audio) -> Iterator[dict[str, Any]
         except (MemoryError, RuntimeError, ValueError) as error:
             # Such as too little memory to resample it, which must not end the work on all the others.
             return nothing | {"problem": f"cannot be decoded: {type(error).__name__}: {' '.join(str(error).split())}"}
-        pcm = recording.pcm
+        pcm = stretched(recording.pcm) if audio.stretch else recording.pcm
         wave = pcm.astype(np.float64) / FULL_SCALE
         return {
             "rate": recording.rate,

@@ -224,6 +224,7 @@ class TestCache:
         assert decodings(Audio(RATE // 2, cache_dir=tmp_path / "cache")) == 2
         assert decodings(Audio(RATE, trim_silence_db=40, cache_dir=tmp_path / "cache")) == 2
         assert decodings(Audio(RATE, trim_silence_db=30, cache_dir=tmp_path / "cache")) == 2
+        assert decodings(Audio(RATE, stretch=True, cache_dir=tmp_path / "cache")) == 2
         assert decodings() == 0
         os.utime(root / "clip_001.wav", ns=(0, time.time_ns()))
         assert decodings() == 2
@@ -357,6 +358,16 @@ class TestCache:
         pickled = pickle.dumps(held)
         assert len(pickled) < 10_000
         np.testing.assert_array_equal(pickle.loads(pickled).pcm(1, 1000, 2000), noise[1, 1000:2000])
+
+
+def test_stretched_clips_reach_from_end_to_end_of_the_scale(tmp_path: Path) -> None:
+    """-1000, 0, 500, 3000 lie at 0, 1/4, 3/8 and 1 of the way from -32768 to 32767."""
+    write_clips(tmp_path / "corpus", [np.array([-1000, 0, 500, 3000], np.int16), np.array([7, 7, 7], np.int16)])
+    audio = Audio(RATE, stretch=True, cache_dir=tmp_path / "cache")
+    held, _ = open_cache("x", listing_of(tmp_path / "corpus"), audio)
+    assert held.pcm(0, 0, 4).tolist() == [-32768, -16384, -8192, 32767]
+    assert held.pcm(1, 0, 4).tolist() == [7, 7, 7]
+    assert held.peaks[0] == 1.0
 
 
 # Run as a process of its own: opens a cache, writes down which files it decoded, and dies at one of them if asked to.

@@ -104,8 +104,8 @@ def test_options_in_the_docs_exist(capsys, monkeypatch):
     )
     for help in (
         ["--help"],
-        *(["--model.help", name] for name in ("TTSWaveNet", "SpeakerWaveNet", "RecognitionWaveNet")),
-        *(["--data.help", corpus] for corpus in ("AudioFolderDataModule", "VCTKDataModule")),
+        *(["--model.help", name] for name in ("TTSWaveNet", "SpeakerWaveNet", "MusicWaveNet", "RecognitionWaveNet")),
+        *(["--data.help", corpus] for corpus in ("AudioFolderDataModule", "VCTKDataModule", "MagnaTagATuneDataModule")),
     ):
         with pytest.raises(SystemExit):
             main(["fit", *help])
