@@ -164,8 +164,6 @@ class Vocabulary:
         """
         if name in self.tags:
             return self.tags.index(name)
-        if not self.tags:
-            raise RequestError(f"tag {name!r} was asked for, but this model knows no tags")
         near = get_close_matches(name, self.tags, n=5, cutoff=0.5) or self.tags[:20]
         more = ", ..." if len(near) < len(self.tags) else ""
         raise RequestError(f"unknown tag {name!r}; of {len(self.tags)} that this model knows: {', '.join(near)}{more}")
