@@ -9,6 +9,7 @@ from datamodules.crops import Crops
 from datamodules.description import Amount, Description, Spread
 from datamodules.fields import FIELDS, Field
 from datamodules.ljspeech import LJSpeechDataModule
+from datamodules.magnatagatune import MagnaTagATuneDataModule
 from datamodules.records import Listing, Problem, Record, SplitName
 from datamodules.splits import Split
 from datamodules.timit import TIMITDataModule
@@ -28,6 +29,7 @@ __all__ = [
     "Field",
     "LJSpeechDataModule",
     "Listing",
+    "MagnaTagATuneDataModule",
     "Phone",
     "Problem",
     "Record",

@@ -9,20 +9,19 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import datasets
 import numpy as np
-import torch
 
 from datamodules.clips import Clips
-from datamodules.decoding import decode
+from datamodules.decoding import decode, stretched
 from datamodules.fields import Field
+from datamodules.in_order import in_order
 from datamodules.records import Listing, Problem, Record
-from datamodules.tables import ROWS_A_WRITE, digest, open_table, stamp
+from datamodules.tables import digest, open_table, stamp
 from lightning_wavenet.errors import CorpusError, RequestError
 from lightning_wavenet.files.reading import FULL_SCALE, DecodingError
 
@@ -53,6 +52,8 @@ class Audio:
     trim_silence_db: float | None = None
     """Cut the two ends of a clip where its level (RMS over 10 ms) stays this far below that of its loudest part (dB),
     all but 50 ms; null cuts nothing. Nothing is ever cut out of the middle."""
+    stretch: bool = False
+    """Scale and shift every clip so that its lowest sample is -1 and its highest 1, as SampleRNN and SaShiMi do."""
     cache_dir: Path | None = None
     """Folder for the decoded corpora. Null: the environment's WAVENET_CACHE, or ~/.cache/lightning-wavenet."""
 
@@ -87,11 +88,13 @@ def open_cache(name: str, listing: Listing, audio: Audio, fields: Sequence[Field
     """
     folder, records = audio.cache_root / name, listing.records
     audio_key = fingerprint(name, listing, audio)
-    decoded = open_table(folder, "audio", audio_key, _AUDIO, lambda: _decoded(records, audio))
+    total = len(records)
+    decoded = open_table(folder, "audio", audio_key, _AUDIO, total, lambda first: _decoded(records[first:], audio))
     columns = {column: kind for field in fields for column, kind in field.columns().items()}
     depends = [(record.id, *(field.depends(record) for field in fields)) for record in records]
     label_key = f"{name}-labels-v{LABELS_VERSION}-{digest(sorted(columns.items()), depends)}"
-    labels = open_table(folder, "labels", label_key, datasets.Features(columns), lambda: _labels(records, fields))
+    kinds = datasets.Features(columns)
+    labels = open_table(folder, "labels", label_key, kinds, total, lambda first: _labels(records[first:], fields))
     problems = decoded.data.column("problem").to_pylist()
     rows = [row for row, problem in enumerate(problems) if problem is None]
     if not rows:
@@ -119,7 +122,8 @@ def fingerprint(name: str, listing: Listing, audio: Audio) -> str:
     """Name of the decoded audio of a corpus: rate (Hz), options, version, and a hash over the files."""
     files = [(record.path.relative_to(listing.root).as_posix(), *stamp(record.path)) for record in listing.records]
     trim = "" if audio.trim_silence_db is None else f"-trim{audio.trim_silence_db:g}"
-    return f"{name}-{audio.sample_rate}{trim}-v{AUDIO_VERSION}-{digest(files)}"
+    stretch = "-stretched" if audio.stretch else ""
+    return f"{name}-{audio.sample_rate}{trim}{stretch}-v{AUDIO_VERSION}-{digest(files)}"
 
 
 def _labels(records: Sequence[Record], fields: Sequence[Field]) -> Iterator[dict[str, Any]]:
@@ -128,7 +132,6 @@ def _labels(records: Sequence[Record], fields: Sequence[Field]) -> Iterator[dict
 
 
 def _decoded(records: Sequence[Record], audio: Audio) -> Iterator[dict[str, Any]]:
-    """Decode in threads (soundfile and torch release the interpreter's lock), yield in order."""
     nothing = {"rate": 0, "first": 0, "samples": 0, "peak": 0.0, "rms": 0.0, "pcm": b""}
 
     def row(record: Record) -> dict[str, Any]:
@@ -139,7 +142,7 @@ def _decoded(records: Sequence[Record], audio: Audio) -> Iterator[dict[str, Any]
         except (MemoryError, RuntimeError, ValueError) as error:
             # Such as too little memory to resample it, which must not end the work on all the others.
             return nothing | {"problem": f"cannot be decoded: {type(error).__name__}: {' '.join(str(error).split())}"}
-        pcm = recording.pcm
+        pcm = stretched(recording.pcm) if audio.stretch else recording.pcm
         wave = pcm.astype(np.float64) / FULL_SCALE
         return {
             "rate": recording.rate,
@@ -151,6 +154,4 @@ def _decoded(records: Sequence[Record], audio: Audio) -> Iterator[dict[str, Any]
             "pcm": pcm.tobytes(),
         }
 
-    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        for first in range(0, len(records), ROWS_A_WRITE):
-            yield from pool.map(row, records[first : first + ROWS_A_WRITE])
+    return in_order(row, records)

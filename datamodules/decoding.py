@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lightning_wavenet.files.reading import DecodingError, read_mono, to_pcm, to_rate
+from lightning_wavenet.files.reading import FULL_SCALE, DecodingError, read_mono, to_pcm, to_rate
 
 _FRAME_SECONDS = 0.01
 _MARGIN_SECONDS = 0.05
@@ -72,3 +72,16 @@ def sounding(pcm: NDArray[np.int16], sample_rate: int, threshold_db: float) -> s
     loud = np.flatnonzero(power > power.max() * 10 ** (-threshold_db / 10))
     margin = round(_MARGIN_SECONDS * sample_rate)
     return slice(max(0, int(loud[0]) * frame - margin), (int(loud[-1]) + 1) * frame + margin)
+
+
+def stretched(pcm: NDArray[np.int16]) -> NDArray[np.int16]:
+    """A clip `[T]` that is scaled and shifted so that its lowest sample is -32768 and its highest 32767.
+
+    One whose samples are all equal stays as it is.
+    """
+    low, high = int(pcm.min()), int(pcm.max())
+    if low == high:
+        return pcm
+    scaled = (pcm.astype(np.float64) - low) / (high - low)
+    result: NDArray[np.int16] = np.rint(scaled * (2 * FULL_SCALE - 1) - FULL_SCALE).astype(np.int16)
+    return result

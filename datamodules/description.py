@@ -45,6 +45,7 @@ class Description:
         splits: Amount in each split.
         speakers: Amount from each speaker; empty where the corpus names none.
         labels: Amount of each label; empty where the corpus has none.
+        tags: Amount of the training split that each tag holds of, the commonest first; empty where there are none.
         seconds: Duration of a clip (seconds).
         peak: Largest magnitude in a clip (dB relative to full scale).
         rms: Root mean square of a clip (dB relative to full scale).
@@ -58,6 +59,7 @@ class Description:
     splits: Mapping[SplitName, Amount]
     speakers: Mapping[str, Amount]
     labels: Mapping[str, Amount]
+    tags: Mapping[str, Amount]
     seconds: Spread
     peak: Spread
     rms: Spread
@@ -88,6 +90,7 @@ def describe(corpus: str, clips: Clips, problems: Iterable[Problem]) -> Descript
         splits={name: amount(splits == name) for name in SPLITS},
         speakers={str(name): amount(speakers == name) for name in np.unique(speakers) if name},
         labels={str(name): amount(labels == name) for name in np.unique(labels) if name},
+        tags={name: amount(having) for name, having in _having(clips, splits == "train")},
         seconds=_spread(seconds),
         peak=_spread(20 * np.log10(clips.peaks)),
         rms=_spread(20 * np.log10(clips.rms)),
@@ -106,7 +109,7 @@ def for_programs(corpus: str, clips: Clips, problems: Iterable[Problem]) -> dict
 
     Returns:
         `corpus`; `sample_rate` (Hz); `clips`, each with id, seconds, split, speaker, text (null where the corpus does
-        not say) and phones with their start and end (s); `skipped`, each with id, reason and, where it is known,
+        not say), tags and phones with their start and end (s); `skipped`, each with id, reason and, where it is known,
         place; `wordless`, ids of clips whose text has no word that can be pronounced.
     """
     rate = clips.sample_rate
@@ -120,6 +123,7 @@ def for_programs(corpus: str, clips: Clips, problems: Iterable[Problem]) -> dict
                 "split": clips.splits[clip],
                 "speaker": clips.value("speaker", clip) or None,
                 "text": clips.value("text", clip) or None,
+                "tags": clips.value("tags", clip),
                 "phones": [
                     {"phone": phone.label, "start": phone.start / rate, "end": phone.end / rate}
                     for phone in clips.value("phones", clip)
@@ -132,6 +136,15 @@ def for_programs(corpus: str, clips: Clips, problems: Iterable[Problem]) -> dict
         ],
         "wordless": list(_wordless(clips)),
     }
+
+
+def _having(clips: Clips, chosen: NDArray[np.bool_]) -> list[tuple[str, NDArray[np.bool_]]]:
+    """Of each tag, which of the chosen clips it holds of; the commonest first."""
+    having = {name: np.zeros(len(clips), np.bool_) for name in clips.names("tags")}
+    for clip, tags in enumerate(clips.values("tags")):
+        for name in tags:
+            having[name][clip] = chosen[clip]
+    return sorted(having.items(), key=lambda item: -int(item[1].sum()))
 
 
 def _wordless(clips: Clips) -> tuple[str, ...]:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import datasets
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from datamodules.clips import Clips
+from datamodules.in_order import in_order
 from datamodules.records import Problem, SplitName
-from datamodules.tables import ROWS_A_WRITE, digest, open_table, stamp
+from datamodules.tables import digest, open_table, stamp
 from lightning_wavenet.data import blueprint
 from lightning_wavenet.features import Extractor, Kept, Unusable
 
@@ -102,12 +100,20 @@ def open_features(
     if frames is not None:
         depends.append([None if file is None else (file.name, *stamp(file)) for file in frames])
     key = f"{name}-{extractor.name}-v{extractor.version}-{digest(*depends)}"
-    rows = partial(_extracted, clips, extractor, frames)
-    table = open_table(clips.folder, "features", key, _COLUMNS, rows)
+    table = open_table(
+        clips.folder,
+        f"{extractor.name} frames",
+        key,
+        _COLUMNS,
+        len(clips),
+        lambda first: _extracted(clips, extractor, frames, first),
+    )
     return FeatureTable(extractor, table, clips.values("speaker") if "speaker" in clips.fields else [""] * len(clips))
 
 
-def _extracted(clips: Clips, extractor: Extractor, frames: Sequence[Path | None] | None) -> Iterator[dict[str, Any]]:
+def _extracted(
+    clips: Clips, extractor: Extractor, frames: Sequence[Path | None] | None, first: int
+) -> Iterator[dict[str, Any]]:
     def row(clip: int) -> dict[str, Any]:
         try:
             utterance = clips.utterance(clip, extractor.reads)
@@ -120,6 +126,4 @@ def _extracted(clips: Clips, extractor: Extractor, frames: Sequence[Path | None]
             return {"rows": 0, "steps": 0, "kept": b"", "problem": error.reason, "place": error.place}
         return {"rows": kept.shape[0], "steps": kept.shape[1], "kept": kept.tobytes(), "problem": None, "place": None}
 
-    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        for first in range(0, len(clips), ROWS_A_WRITE):
-            yield from pool.map(row, range(first, min(first + ROWS_A_WRITE, len(clips))))
+    return in_order(row, range(first, len(clips)))

@@ -45,7 +45,7 @@ LJSPEECH_SAMPLE_RATE = 22_050
 TIMIT_SAMPLE_RATE = 16_000
 """Hz."""
 
-_MADE_BY = "synthetic.json"
+MADE_BY = "synthetic.json"
 """Beside the audio: how the corpus was made. Only a folder that has it is ever overwritten."""
 
 
@@ -191,7 +191,7 @@ def synthesize_vctk(
     names = [f"p{number}" for number in range(225, 377) if number not in (280, 315)][:speakers]
     shared = min(24, clips // 4)
     texts = _texts(speakers, clips, shared, source, seconds, seed)
-    with _whole(Path(out) / "VCTK-Corpus-0.92", overwrite) as folder:
+    with whole_corpus(Path(out) / "VCTK-Corpus-0.92", overwrite) as folder:
         rows = [
             f"{name}  30  {person.gender}    {person.accent}    {person.region}  \n"
             for name, person in zip(names, people, strict=True)
@@ -245,10 +245,10 @@ def synthesize_folder(
     Raises:
         RequestError: The corpus exists, an option is out of range, or espeak-ng is not installed.
     """
-    _check_rate(sample_rate)
+    check_rate(sample_rate)
     people = _people(speakers, source)
     texts = _texts(speakers, clips, 0, source, seconds, seed)
-    with _whole(Path(out), overwrite) as folder:
+    with whole_corpus(Path(out), overwrite) as folder:
 
         def write(speaker: int, number: int, clip: Clip) -> None:
             name = people[speaker].name
@@ -293,11 +293,11 @@ def synthesize_ljspeech(
     Raises:
         RequestError: The corpus exists, an option is out of range, or espeak-ng is not installed.
     """
-    _check_rate(sample_rate)
+    check_rate(sample_rate)
     people = (READER,) if source == "speech" else _people(1, source)
     texts = _texts(1, clips, 0, source, seconds, seed, most=9_999)
     rows: list[str] = []
-    with _whole(Path(out) / "LJSpeech-1.1", overwrite) as folder:
+    with whole_corpus(Path(out) / "LJSpeech-1.1", overwrite) as folder:
         audio, times = folder / "wavs", folder / "phones"
         audio.mkdir()
         times.mkdir()
@@ -344,7 +344,7 @@ def synthesize_timit(
         raise RequestError(f"a speaker of TIMIT has 3 clips or more, of which SA1 and SA2 are in no split, not {clips}")
     people = TIMIT_SPEAKERS[:speakers]
     texts = _texts(speakers, clips, 2, "speech", seconds, seed)
-    with _whole(Path(out) / "TIMIT", overwrite) as folder:
+    with whole_corpus(Path(out) / "TIMIT", overwrite) as folder:
 
         def write(speaker: int, number: int, clip: Clip) -> None:
             clip = _between_silences(clip, TIMIT_SAMPLE_RATE)
@@ -384,7 +384,7 @@ def speech(speaker: Speaker, texts: list[str], sample_rate: int, seed: tuple[int
             scale = sample_rate / rate
             phones = [Phone(p.label, round(p.start * scale), round(p.end * scale)) for p in said.phones]
             phones[-1] = phones[-1]._replace(end=len(samples))
-            yield Clip(text, _at_level(samples, np.random.default_rng((*seed, number))), phones)
+            yield Clip(text, at_level(samples, np.random.default_rng((*seed, number))), phones)
 
 
 def digits(speaker: Speaker, texts: list[str], sample_rate: int, seed: tuple[int, ...] = (0,)) -> Iterator[Clip]:
@@ -434,7 +434,7 @@ def tones(
             Phone(PAUSE, silence + length, length + 2 * silence),
         ]
         text = f"Take {number} of a tone of {speaker.sound:.1f} hertz."
-        yield Clip(text, _at_level(np.pad(tone, silence), rng), phones)
+        yield Clip(text, at_level(np.pad(tone, silence), rng), phones)
 
 
 def _between_silences(clip: Clip, sample_rate: int) -> Clip:
@@ -450,13 +450,18 @@ def _between_silences(clip: Clip, sample_rate: int) -> Clip:
     return Clip(clip.text, samples, [ends[0], *phones, ends[1]])
 
 
-def _at_level(samples: npt.NDArray[np.float64], rng: np.random.Generator) -> npt.NDArray[np.int16]:
+def at_level(samples: npt.NDArray[np.float64], rng: np.random.Generator) -> npt.NDArray[np.int16]:
     """PCM16 with a peak of -10 to -4 dBFS."""
     peak = 32768 * 10 ** (rng.uniform(-10, -4) / 20)
     return np.round(samples * (peak / np.abs(samples).max())).astype(np.int16)
 
 
-def _check_rate(sample_rate: int) -> None:
+def check_rate(sample_rate: int) -> None:
+    """Refuses a sample rate (Hz) that no corpus has.
+
+    Raises:
+        RequestError: It is one of those.
+    """
     if not 4_000 <= sample_rate <= 192_000:
         raise RequestError(f"a sample rate of {sample_rate} Hz is out of range; ask for 4000 to 192000 Hz")
 
@@ -532,12 +537,16 @@ def _make_all(
 
 
 @contextmanager
-def _whole(target: Path, overwrite: bool) -> Iterator[Path]:
-    """A new folder that takes its place as `target` when all went well, and vanishes otherwise."""
+def whole_corpus(target: Path, overwrite: bool) -> Iterator[Path]:
+    """A new folder that takes its place as `target` when all went well, and vanishes otherwise.
+
+    Raises:
+        RequestError: There is something that must not be replaced.
+    """
     need_folder(target)
     refuse_existing([target], overwrite)
-    if target.exists() and any(target.iterdir()) and not (target / _MADE_BY).is_file():
-        raise RequestError(f"{target} is not a synthetic corpus (it has no {_MADE_BY}), so it is not overwritten")
+    if target.exists() and any(target.iterdir()) and not (target / MADE_BY).is_file():
+        raise RequestError(f"{target} is not a synthetic corpus (it has no {MADE_BY}), so it is not overwritten")
     part, old = (target.with_name(f".{target.name}.{os.getpid()}.{end}") for end in ("part", "old"))
     part.mkdir(parents=True)
     try:
@@ -564,4 +573,4 @@ def _write_origin(
         "seconds": seconds,
         "sample_rate": sample_rate,
     }
-    (folder / _MADE_BY).write_text(json.dumps(origin, indent=2) + "\n")
+    (folder / MADE_BY).write_text(json.dumps(origin, indent=2) + "\n")

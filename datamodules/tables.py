@@ -1,29 +1,39 @@
-"""Arrow tables on disk that are built once, by one process, under a name that says all that they depend on."""
+"""Arrow tables on disk that are built once, by one process, under a name that says all that they depend on.
+
+A table is a folder of shards, each named by its first row and written whole or not at all, and a description that is
+written when all of them are there. A build that was stopped resumes behind the last whole shard.
+"""
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import json
 import logging
 import os
-import re
 import shutil
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import datasets
 import pyarrow as pa
 from filelock import FileLock, Timeout
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from lightning_wavenet.errors import RequestError, StorageError
-from lightning_wavenet.files.atomic import full_disk, write_text
+from lightning_wavenet.files.atomic import atomic, full_disk, write_text
 
+SHARD_BYTES = 2**27
+"""Of a shard, about: an hour of audio at 16 kHz, which is what a build loses that is killed."""
+WRITE_BYTES = 2**24
+"""Of rows that wait to be written, about."""
 ROWS_A_WRITE = 64
-_CHECKSUMS = "checksums.json"
+"""At most, of those."""
+_WHOLE = "table.json"
 _SMALL_BYTES = 2**26
 """Of a table whose bytes are compared with their checksums when it is opened."""
 _PATIENCE_SECONDS = 1.0
@@ -31,28 +41,38 @@ _PATIENCE_SECONDS = 1.0
 
 log = logging.getLogger(__name__)
 
+Row = dict[str, Any]
+
 
 def open_table(
-    folder: Path, what: str, key: str, columns: datasets.Features, rows: Callable[[], Iterator[dict[str, Any]]]
+    folder: Path,
+    what: str,
+    key: str,
+    columns: datasets.Features,
+    total: int,
+    rows: Callable[[int], Iterator[Row]],
 ) -> datasets.Dataset:
     """A table, memory-mapped; built first unless one of the same key exists.
 
     Any number of processes may do so at once: one builds, the others wait for it. A build that was killed leaves
-    nothing that passes for a whole one, and what it leaves is removed by the next. An existing table may be read-only.
+    nothing that passes for a whole one; what it has finished is taken over by the next. An existing table may be
+    read-only.
 
     Args:
         folder: Of the corpus's tables.
         what: What it is, for the progress that is shown.
         key: Name of the table, with a digest of all that its rows depend on.
         columns: Their types.
-        rows: Makes the rows.
+        total: How many rows it has.
+        rows: Makes the rows from a given one on.
 
     Raises:
         RequestError: The folder cannot be made or written to, and there is no such table yet.
         StorageError: The disk is full.
     """
+    place = folder / key
     # Without the lock, for which one may need to be who built it.
-    if (finished := _finished(folder, what, key, columns)) is not None:
+    if (finished := _finished(place, columns)) is not None:
         return finished
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -63,38 +83,70 @@ def open_table(
     except OSError as error:
         raise _refused("write to", folder, error) from error
     with lock:
-        # Whoever wrote these is dead: this process holds the lock.
-        for leftover in folder.glob("**/*.incomplete"):
-            shutil.rmtree(leftover)
         # Another process may have built it since.
-        if (finished := _finished(folder, what, key, columns)) is not None:
+        if (finished := _finished(place, columns)) is not None:
             return finished
-        for described in _described(folder, key):
+        if (place / _WHOLE).exists():
             log.warning("%s of %s are damaged, and made anew", what, key)
-            shutil.rmtree(described.parent)
+            shutil.rmtree(place)
         try:
-            table = datasets.Dataset.from_generator(
-                rows,
-                features=columns,
-                cache_dir=str(folder),
-                fingerprint=key,
-                split=datasets.NamedSplit(what),
-                writer_batch_size=ROWS_A_WRITE,
-            )
-            for described in _described(folder, key):
-                write_text(described.with_name(_CHECKSUMS), json.dumps(_checksums(described.parent)))
-            return table
+            _build(place, what, columns, total, rows)
         except Exception as error:
             if full := full_disk(error):
-                for unfinished in folder.glob("**/*.incomplete"):
-                    shutil.rmtree(unfinished, ignore_errors=True)
                 raise _full("write to", folder, full) from error
-            if not isinstance(error, datasets.exceptions.DatasetGenerationError):
+            if isinstance(error, RequestError):
                 raise
-            cause = error.__cause__ or error
-            if isinstance(cause, RequestError):
-                raise cause from None
-            raise RequestError(f"{key}: making {what} failed: {type(cause).__name__}: {cause}") from error
+            raise RequestError(f"{key}: making {what} failed: {type(error).__name__}: {error}") from error
+        table = _finished(place, columns)
+        assert table is not None
+        return table
+
+
+def _build(
+    place: Path, what: str, columns: datasets.Features, total: int, rows: Callable[[int], Iterator[Row]]
+) -> None:
+    whole = _shards(place, columns)
+    done = sum(len(shard) for shard in whole.values())
+    for leftover in place.glob("*") if place.is_dir() else ():
+        if leftover not in whole:  # Whoever wrote these is dead: this process holds the lock.
+            leftover.unlink()
+    if done:
+        log.warning("%s: resuming at %s of %s", what, f"{done:,}", f"{total:,}")
+    bar = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Progress(*bar, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("", total=total, completed=done)
+        batches = _batches(rows(done), columns)
+        for first in batches:
+            size = 0
+            with (
+                atomic(_shard(place, done)) as partial,
+                pa.OSFile(str(partial), "wb") as sink,
+                pa.ipc.new_stream(sink, columns.arrow_schema) as writer,
+            ):
+                for batch in chain([first], batches):
+                    writer.write_batch(batch)
+                    size += batch.nbytes
+                    done += batch.num_rows
+                    progress.update(task, completed=done)
+                    if size >= SHARD_BYTES:
+                        break
+    files = list(_shards(place, columns))
+    write_text(place / _WHOLE, json.dumps({"rows": done, "checksums": _checksums(files)}))
+
+
+def _batches(rows: Iterable[Row], columns: datasets.Features) -> Iterator[pa.RecordBatch]:
+    """Rows as they are written, few enough of them that memory does not depend on how many there are."""
+    held: list[Row] = []
+    size = 0
+    for row in rows:
+        held.append(columns.encode_example(row))
+        size += sum(len(value) for value in row.values() if isinstance(value, bytes))
+        if size >= WRITE_BYTES or len(held) >= ROWS_A_WRITE:
+            yield pa.RecordBatch.from_pylist(held, columns.arrow_schema)
+            held, size = [], 0
+    if held:
+        yield pa.RecordBatch.from_pylist(held, columns.arrow_schema)
 
 
 def _refused(what: str, folder: Path, error: OSError) -> Exception:
@@ -112,41 +164,42 @@ def _full(what: str, folder: Path, error: OSError) -> StorageError:
     )
 
 
-def _finished(folder: Path, what: str, key: str, columns: datasets.Features) -> datasets.Dataset | None:
+def _finished(place: Path, columns: datasets.Features) -> datasets.Dataset | None:
     """The table if it was built before: its description is there only when all of it is. Damaged ones do not count."""
-    for described in _described(folder, key):
-        files = sorted(described.parent.glob(f"generator-{what}*.arrow"))
-        parts = re.search(r"-of-(\d+)\.arrow$", files[0].name) if files else None
-        if not files or len(files) != (int(parts[1]) if parts else 1):
-            continue
+    try:
+        told = json.loads((place / _WHOLE).read_text())
+        shards = _shards(place, columns)
+        table = datasets.concatenate_datasets(list(shards.values()))
+        whole = table.num_rows == told["rows"] and told["checksums"] == _checksums(list(shards))
+        return table if whole else None
+    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException):
+        return None
+
+
+def _shards(place: Path, columns: datasets.Features) -> dict[Path, datasets.Dataset]:
+    """The shards from the first on, as far as they follow one another."""
+    shards: dict[Path, datasets.Dataset] = {}
+    done = 0
+    while (path := _shard(place, done)).exists():
         try:
-            tables = [datasets.Dataset.from_file(str(file), split=datasets.NamedSplit(what)) for file in files]
-            table = tables[0] if len(tables) == 1 else datasets.concatenate_datasets(tables)
-            if _is_sound(table, described, what, columns):
-                return table
-        except (OSError, ValueError, KeyError, pa.ArrowException):
-            continue
-    return None
+            shard = datasets.Dataset.from_file(str(path))
+            # Offsets of lists and texts: reading by wrong ones would end the process.
+            shard.data.table.validate(full=True)
+        except (OSError, ValueError, pa.ArrowException):
+            break
+        if not len(shard) or shard.features != columns:
+            break
+        shards[path] = shard
+        done += len(shard)
+    return shards
 
 
-def _described(folder: Path, key: str) -> list[Path]:
-    found = folder.glob(f"generator/*={glob.escape(key)}/*/dataset_info.json")
-    return [path for path in found if path.parent.suffix != ".incomplete"]
+def _shard(place: Path, first: int) -> Path:
+    return place / f"{first:08d}.arrow"
 
 
-def _is_sound(table: datasets.Dataset, described: Path, what: str, columns: datasets.Features) -> bool:
-    """Whether a table has the columns and rows that it was built with, and of a small one, the bytes."""
-    if table.features != columns or table.num_rows != json.loads(described.read_text())["splits"][what]["num_examples"]:
-        return False
-    # Offsets of lists and texts: reading by wrong ones would end the process.
-    table.data.table.validate(full=True)
-    checksums = described.with_name(_CHECKSUMS)
-    return not checksums.exists() or json.loads(checksums.read_text()) == _checksums(described.parent)
-
-
-def _checksums(folder: Path) -> dict[str, int]:
+def _checksums(files: list[Path]) -> dict[str, int]:
     """Of a table's files, if they are small: to read all of a large corpus whenever it is opened would take minutes."""
-    files = sorted(folder.glob("*.arrow"))
     small = sum(file.stat().st_size for file in files) <= _SMALL_BYTES
     return {file.name: zlib.crc32(file.read_bytes()) for file in files} if small else {}
 

@@ -5,18 +5,20 @@ import struct
 import subprocess
 import sys
 import time
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import soundfile as sf
 from recordings import RATE, ramps, write_clips
 
-from datamodules import cache
+from datamodules import cache, tables
 from datamodules.cache import Audio
 from datamodules.clips import Clips
-from datamodules.decoding import DecodingError, decode
+from datamodules.decoding import DecodingError, Recording, decode
 from datamodules.fields import FIELDS
 from datamodules.records import Listing, Problem, Record
 from lightning_wavenet.errors import CorpusError, RequestError
@@ -222,6 +224,7 @@ class TestCache:
         assert decodings(Audio(RATE // 2, cache_dir=tmp_path / "cache")) == 2
         assert decodings(Audio(RATE, trim_silence_db=40, cache_dir=tmp_path / "cache")) == 2
         assert decodings(Audio(RATE, trim_silence_db=30, cache_dir=tmp_path / "cache")) == 2
+        assert decodings(Audio(RATE, stretch=True, cache_dir=tmp_path / "cache")) == 2
         assert decodings() == 0
         os.utime(root / "clip_001.wav", ns=(0, time.time_ns()))
         assert decodings() == 2
@@ -357,17 +360,29 @@ class TestCache:
         np.testing.assert_array_equal(pickle.loads(pickled).pcm(1, 1000, 2000), noise[1, 1000:2000])
 
 
+def test_stretched_clips_reach_from_end_to_end_of_the_scale(tmp_path: Path) -> None:
+    """-1000, 0, 500, 3000 lie at 0, 1/4, 3/8 and 1 of the way from -32768 to 32767."""
+    write_clips(tmp_path / "corpus", [np.array([-1000, 0, 500, 3000], np.int16), np.array([7, 7, 7], np.int16)])
+    audio = Audio(RATE, stretch=True, cache_dir=tmp_path / "cache")
+    held, _ = open_cache("x", listing_of(tmp_path / "corpus"), audio)
+    assert held.pcm(0, 0, 4).tolist() == [-32768, -16384, -8192, 32767]
+    assert held.pcm(1, 0, 4).tolist() == [7, 7, 7]
+    assert held.peaks[0] == 1.0
+
+
 # Run as a process of its own: opens a cache, writes down which files it decoded, and dies at one of them if asked to.
 PROCESS = """
 import os, signal, sys, time
 from pathlib import Path
-from datamodules import cache
+from datamodules import cache, tables
 from datamodules.cache import Audio, open_cache
 from datamodules.decoding import decode
 from datamodules.fields import FIELDS
 from datamodules.records import Listing, Record
 
-root, cache_dir, notes, fatal = sys.argv[1:]
+root, cache_dir, notes, fatal, shard = sys.argv[1:]
+if int(shard):
+    tables.ROWS_A_WRITE, tables.SHARD_BYTES = int(shard), 1
 
 def slow(path, sample_rate, trim):
     if path.name == fatal:
@@ -386,8 +401,9 @@ print(sum(int(clips.pcm(i, 0, 99999).astype("int64").sum()) for i in range(len(c
 """
 
 
-def start(root: Path, cache_dir: Path, notes: Path, fatal: str = "") -> subprocess.Popen[str]:
-    arguments = [sys.executable, "-c", PROCESS, str(root), str(cache_dir), str(notes), fatal]
+def start(root: Path, cache_dir: Path, notes: Path, fatal: str = "", shard: int = 0) -> subprocess.Popen[str]:
+    """The process, with so many rows a shard; 0: as many as otherwise."""
+    arguments = [sys.executable, "-c", PROCESS, str(root), str(cache_dir), str(notes), fatal, str(shard)]
     pipe = subprocess.PIPE
     return subprocess.Popen(arguments, stdin=pipe, stdout=pipe, stderr=pipe, text=True, cwd=Path(__file__).parents[1])
 
@@ -410,19 +426,65 @@ def test_two_processes_at_once_build_once(tmp_path: Path) -> None:
     assert sum("waiting for another process" in errors for _, errors in outputs) == 1
 
 
-def test_a_killed_build_is_neither_used_nor_left_lying(tmp_path: Path) -> None:
+def test_a_killed_build_is_resumed_behind_its_last_whole_shard(tmp_path: Path, decoded: list[str]) -> None:
+    """Shards of sixteen clips of 30 samples; the 171st clip kills it, and ten whole shards are taken over."""
     root = tmp_path / "corpus"
     clips = ramps([30] * 200)
     write_clips(root, clips)
-    killed = start(root, tmp_path / "cache", tmp_path / "notes", fatal="clip_170.wav")
+    killed = start(root, tmp_path / "cache", tmp_path / "notes", fatal="clip_170.wav", shard=16)
     killed.communicate("go\n", timeout=60)
     assert killed.returncode == -signal.SIGKILL
-    assert len((tmp_path / "notes").read_text().split()) >= 128  # it had begun to write
-    assert any(path.stat().st_size for path in (tmp_path / "cache").glob("**/*.incomplete/*.arrow"))
+    assert len((tmp_path / "notes").read_text().split()) == 170
 
-    # A build with other options cleans up, and one with the same options is whole.
+    # A build with other options leaves it alone.
     open_cache("x", listing_of(root), Audio(RATE // 2, cache_dir=tmp_path / "cache"))
-    assert not list((tmp_path / "cache").glob("**/*.incomplete"))
+    decoded.clear()
     held, problems = open_cache("x", listing_of(root), Audio(RATE, cache_dir=tmp_path / "cache"))
+    assert decoded == [f"clip_{index:03d}.wav" for index in range(160, 200)]
     assert not problems
     assert [held.pcm(clip, 0, 99).tolist() for clip in range(len(held))] == [clip.tolist() for clip in clips]
+    assert not list((tmp_path / "cache").rglob(".*.part"))
+
+
+def test_a_build_holds_no_more_than_it_writes_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 120 clips of 400,000 samples, 96 MB of PCM16, with a write every 4 MB."""
+    monkeypatch.setattr(tables, "WRITE_BYTES", 4_000_000)
+    monkeypatch.setattr(tables, "SHARD_BYTES", 20_000_000)
+    pcm = np.arange(400_000).astype(np.int16)
+    monkeypatch.setattr(cache, "decode", lambda *_: Recording(pcm, RATE, 0))
+    listing = Listing(tmp_path, tuple(Record(str(number), tmp_path / "none") for number in range(120)))
+    arrow = pa.total_allocated_bytes()
+    tracemalloc.start()
+    try:
+        clips, _ = open_cache("x", listing, Audio(RATE, cache_dir=tmp_path / "cache"))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 25_000_000  # Two batches, two clips ahead, and one as float64 (3.2 MB) more than once.
+    assert pa.total_allocated_bytes() - arrow < 10_000_000
+    assert len(list((tmp_path / "cache" / "x" / clips.audio_key).glob("*.arrow"))) == 5  # 96 MB by 20.
+    np.testing.assert_array_equal(clips.pcm(119, 0, 400_000), pcm)
+
+
+def test_a_reader_that_fails_is_resumed_and_decodes_little_twice(
+    tmp_path: Path, decoded: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "corpus"
+    write_clips(root, ramps([30] * 100))
+    monkeypatch.setattr(tables, "ROWS_A_WRITE", 8)
+    monkeypatch.setattr(tables, "SHARD_BYTES", 1)
+    counting = cache.decode
+
+    def failing(path: Path, *how: object) -> object:
+        if len(decoded) == 90:
+            raise OSError("the disk is gone")
+        return counting(path, *how)
+
+    monkeypatch.setattr(cache, "decode", failing)
+    audio = Audio(RATE, cache_dir=tmp_path / "cache")
+    with pytest.raises(RequestError, match="making audio failed: OSError: the disk is gone"):
+        open_cache("x", listing_of(root), audio)
+    monkeypatch.setattr(cache, "decode", counting)
+    held, _ = open_cache("x", listing_of(root), audio)
+    assert held.lengths.tolist() == [30] * 100
+    assert len(decoded) == 90 + 100 - 88  # Eleven shards of eight were whole.

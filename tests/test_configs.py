@@ -19,6 +19,7 @@ from stand_ins import write_timit, write_timit_sample
 
 from datamodules.phone_times import write_phones
 from datamodules.synthetic import synthesize_folder, synthesize_vctk
+from datamodules.synthetic_music import synthesize_music
 from lightning_wavenet.cli.main import main
 from lightning_wavenet.models.speaking import at_phrases
 from lightning_wavenet.text.phones import Phone
@@ -50,6 +51,11 @@ def corpora(tmp_path_factory) -> dict[str, Path]:
         speaker, number = path.stem.split("_")
         name = f"0_{letters[int(speaker[-1]) - 1]}_{int(number) + 2}.wav"
         (digits / name).write_bytes(path.read_bytes())
+    sc09 = root / "sc09"
+    for number, path in enumerate(sorted(folder.glob("*/*.wav"))):
+        home = sc09 / ("validation", "testing", "", "", "")[number % 5] / "seven"
+        home.mkdir(parents=True, exist_ok=True)
+        (home / f"{number:08x}_nohash_0.wav").write_bytes(path.read_bytes())
     vctk = synthesize_vctk(root / "vctk", **options)
     for path in vctk.glob("wav48_silence_trimmed/*/*_mic1.flac"):
         id = path.stem.removesuffix("_mic1")
@@ -69,6 +75,8 @@ def corpora(tmp_path_factory) -> dict[str, Path]:
         "VCTKDataModule": vctk,
         "AudioFolderDataModule": folder,
         "LJSpeechDataModule": ljspeech,
+        "MagnaTagATuneDataModule": synthesize_music(root / "music", clips=32, seconds=1.0, sample_rate=16_000),
+        "sc09": sc09,
         "TIMITDataModule": write_timit(root / "timit", audio=True),
         "timit_sample": write_timit_sample(root / "sample", ("falr0", "marc0", "faem0")),
         "fsdd": digits,
@@ -80,13 +88,15 @@ def test_experiment_builds_and_trains_a_step(path, corpora, tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     config = yaml.safe_load(path.read_text())
     data = config["data"]["class_path"].rpartition(".")[2]
-    special = next((name for name in ("fsdd", "timit_sample") if path.stem.startswith(name)), data)
+    special = next((name for name in ("fsdd", "sc09", "timit_sample") if path.stem.startswith(name)), data)
     arguments = ["fit", "--config", str(path), "--run", "run", "--data.root", str(corpora[special])]
     arguments += ["--data.num_workers", "0", "--data.batch_size", "1"]
     if "Recognition" not in config["model"]["class_path"]:
-        arguments += ["--data.crops.samples", "500"]
+        arguments += ["--data.crops.samples", "500", "--data.crops.evaluation_samples", "500"]
     if data == "LJSpeechDataModule" or path.stem == "vctk_tts_lf":
         arguments += ["--data.alignments", str(corpora[data] / "phones")]
+    if data == "MagnaTagATuneDataModule":
+        arguments += ["--data.min_clips", "3"]
     if path.stem == "demo_recognition":  # Speakers have other names here.
         arguments += ["--data.split.validation_speakers", "[tone001]", "--data.split.test_speakers", "[tone002]"]
     arguments += ["--trainer.max_steps", "1", "--trainer.accelerator", "cpu", "--samples.every_n_steps", "0"]

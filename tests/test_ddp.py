@@ -22,9 +22,19 @@ from nets import build
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import CSVLogger
 
-from datamodules import Audio, AudioDataModule, AudioFolderDataModule, Crops, LJSpeechDataModule, Split, cache
+from datamodules import (
+    Audio,
+    AudioDataModule,
+    AudioFolderDataModule,
+    Crops,
+    LJSpeechDataModule,
+    MagnaTagATuneDataModule,
+    Split,
+    cache,
+)
 from datamodules.decoding import decode
 from datamodules.synthetic import synthesize_ljspeech
+from datamodules.synthetic_music import synthesize_music
 from lightning_wavenet import tasks
 from lightning_wavenet.backbone import TransposedUpsampling
 from lightning_wavenet.callbacks import LastAndBest, SampleLogger
@@ -61,6 +71,7 @@ TASKS = {
     ),
     "vocoder": partial(TTSWaveNet, lambda channels: TransposedUpsampling(channels, [4, 5], 4), build, ["mel"]),
     "music with a context": partial(MusicWaveNet, partial(build, "context of frames"), False),
+    "music": partial(MusicWaveNet, partial(build, "global")),
     "duration": partial(DurationModel, 6),
     "log F0": partial(LogF0Model, 6, 1, 3),
 }
@@ -206,6 +217,9 @@ def test_every_parameter_gets_a_gradient(kind, tones, tmp_path):
     """DDP without a search for unused parameters refuses a second step where one got none."""
     if kind in ("duration", "log F0"):
         data = spoken(tmp_path)
+    elif kind == "music":
+        root = synthesize_music(tmp_path, clips=32, seconds=1.0, sample_rate=4_000)
+        data = MagnaTagATuneDataModule(root, min_clips=1, audio=Audio(RATE), crops=Crops(500), batch_size=12)
     else:
         data = corpus(tones, 6, samples=None) if kind == "recognition" else corpus(tones, 12)
     for notes in run("fit", tmp_path, TASKS[kind](), data, 2, max_steps=3):

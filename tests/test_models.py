@@ -63,9 +63,9 @@ def test_what_a_model_does_not_know_is_refused():
     with pytest.raises(RequestError, match=r"unknown speaker 'eve'; this model knows 2: ann, bob"):
         model().generate(speaker="eve")
     plain = UnconditionalModel(build(), VOICES)
-    with pytest.raises(RequestError, match="not conditioned on speaker"):
+    with pytest.raises(RequestError, match="not conditioned on a speaker"):
         plain.generate(speaker="ann")
-    with pytest.raises(RequestError, match="not conditioned on tag"):
+    with pytest.raises(RequestError, match="not conditioned on a tag"):
         model().generate(tag="loud")
     with pytest.raises(RequestError, match="must be positive"):
         plain.generate(0)

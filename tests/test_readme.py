@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from lightning_wavenet import tasks
-from lightning_wavenet.backbone import WaveNet
+from lightning_wavenet.backbone import ContextStack, WaveNet
 from lightning_wavenet.cli.main import main
 from lightning_wavenet.features import Linguistic, LogF0, MelSpectrogram
 from lightning_wavenet.tasks import BaseTask
@@ -99,13 +99,13 @@ def test_options_in_the_docs_exist(capsys, monkeypatch):
     monkeypatch.chdir(ROOT)
     known = "".join(
         f"[{name}"
-        for made in (WaveNet, MelSpectrogram, Linguistic, LogF0)
+        for made in (WaveNet, ContextStack, MelSpectrogram, Linguistic, LogF0)
         for name in inspect.signature(made).parameters
     )
     for help in (
         ["--help"],
-        *(["--model.help", name] for name in ("TTSWaveNet", "SpeakerWaveNet", "RecognitionWaveNet")),
-        *(["--data.help", corpus] for corpus in ("AudioFolderDataModule", "VCTKDataModule")),
+        *(["--model.help", name] for name in ("TTSWaveNet", "SpeakerWaveNet", "MusicWaveNet", "RecognitionWaveNet")),
+        *(["--data.help", corpus] for corpus in ("AudioFolderDataModule", "VCTKDataModule", "MagnaTagATuneDataModule")),
     ):
         with pytest.raises(SystemExit):
             main(["fit", *help])

@@ -132,7 +132,7 @@ def test_wrong_requests_end_in_one_line(say, voice, capsys):
             [*say, TEXT, "--out", "c", "--duration_model", "runs/f0/checkpoints/last.ckpt"],
             "give a checkpoint of the duration model",
         ),
-        ([*say, TEXT, "--out", "c", "--speaker", "p225"], "not conditioned on speaker"),
+        ([*say, TEXT, "--out", "c", "--speaker", "p225"], "not conditioned on a speaker"),
         ([*say, "...", "--out", "c"], "no word"),
         ([*say, " ", "--out", "c"], "say what is to be said"),
         ([*say, TEXT, "--out", "c", "--rate", "0"], "rate and pitch must be positive"),

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pytest
 import soundfile as sf
 import torch
@@ -73,39 +72,39 @@ def test_a_finished_cache_is_opened_without_its_lock(tmp_path: Path, monkeypatch
         opened(tmp_path / "corpus", CROPS)
 
 
-def test_a_table_in_parts_is_opened_only_when_all_are_there(tmp_path: Path) -> None:
+def test_a_table_in_shards_is_opened_only_when_all_are_there(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(tables, "WRITE_BYTES", 1)
+    monkeypatch.setattr(tables, "SHARD_BYTES", 1)
     write_clips(tmp_path / "corpus", ramps([300, 500]))
     data = opened(tmp_path / "corpus", CROPS)
-    (folder,) = {path.parent for path in (tmp_path / "cache").rglob("generator-audio.arrow")}
-    key = (data.clips.folder, "audio", data.clips.audio_key, cache._AUDIO)
-    whole = tables._finished(*key)
-    for part in range(2):
-        path = folder / f"generator-audio-0000{part}-of-00002.arrow"
-        with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_stream(sink, whole.data.table.schema) as writer:
-            writer.write_table(whole.data.table.slice(part, 1))
-    for name in ("generator-audio.arrow", "checksums.json"):
-        (folder / name).unlink()
-    assert tables._finished(*key)["samples"] == whole["samples"]
-    (folder / "generator-audio-00001-of-00002.arrow").unlink()
-    assert tables._finished(*key) is None
+    place = data.clips.folder / data.clips.audio_key
+    assert sorted(path.name for path in place.iterdir()) == ["00000000.arrow", "00000001.arrow", "table.json"]
+    assert tables._finished(place, cache._AUDIO)["samples"][:] == [300, 500]
+    (place / "00000001.arrow").unlink()
+    assert tables._finished(place, cache._AUDIO) is None
 
 
 @pytest.mark.parametrize(
     ("name", "spoil"),
     [
-        ("generator-audio.arrow", lambda data: data[: len(data) // 2]),
-        ("generator-audio.arrow", lambda data: bytes(200) + data[200:]),
-        ("generator-labels.arrow", lambda data: b""),
-        ("generator-labels.arrow", lambda data: data.replace(b"clip_000", b"clip_00\xff").replace(b"\x00", b"\x01", 1)),
-        ("generator-audio.arrow", lambda data: data[:-40] + bytes([data[-40] ^ 1]) + data[-39:]),
-        ("dataset_info.json", lambda data: data[:20]),
-        ("checksums.json", lambda data: b"{"),
+        ("folder-8000-*/*.arrow", lambda data: data[: len(data) // 2]),
+        ("folder-8000-*/*.arrow", lambda data: bytes(200) + data[200:]),
+        ("folder-labels-*/*.arrow", lambda data: b""),
+        (
+            "folder-labels-*/*.arrow",
+            lambda data: data.replace(b"clip_000", b"clip_00\xff").replace(b"\x00", b"\x01", 1),
+        ),
+        ("folder-8000-*/*.arrow", lambda data: data[:-40] + bytes([data[-40] ^ 1]) + data[-39:]),
+        ("*/table.json", lambda data: data[:20]),
+        ("*/table.json", lambda data: b"5"),
     ],
 )
 def test_a_damaged_table_is_made_anew(tmp_path: Path, caplog, name, spoil) -> None:
     write_clips(tmp_path / "corpus", ramps([300, 500]))
     right = opened(tmp_path / "corpus", CROPS).clips.pcm(1, 0, 500).copy()
-    for path in sorted((tmp_path / "cache").rglob(name)):
+    paths = sorted((tmp_path / "cache" / "folder").glob(name))
+    assert paths
+    for path in paths:
         path.write_bytes(spoil(path.read_bytes()))
     clips = opened(tmp_path / "corpus", CROPS).clips
     assert np.array_equal(clips.pcm(1, 0, 500), right)

@@ -120,6 +120,30 @@ def timit(
     print(f"{speakers} speakers x {clips} clips of speech in {made}")
 
 
+def music(
+    out: Path,
+    clips: int = 160,
+    seed: int = 0,
+    seconds: float = 4.0,
+    sample_rate: int = 8_000,
+    overwrite: bool = False,
+) -> None:
+    """Makes a corpus in the layout of MagnaTagATune: instruments and rhythms, with tags that say what they are.
+
+    Args:
+        out: Folder that MagnaTagATune is made in.
+        clips: How many, 16 to 9999; of every sixteen twelve train, one validates and three test.
+        seed: Decides everything; the same options give the same bytes.
+        seconds: How long a recording is (s); rhythms repeat after one or two.
+        sample_rate: Samples a second (Hz).
+        overwrite: Replace a corpus that was made here before.
+    """
+    from datamodules.synthetic_music import synthesize_music
+
+    made = synthesize_music(out, clips, seed, seconds, sample_rate, overwrite)
+    print(f"{clips} clips of music in {made}")
+
+
 def prepare(data: "AudioDataModule") -> None:
     """Decodes a corpus into its cache and extracts its features, as the first run on it would.
 
@@ -143,7 +167,8 @@ def describe(
 
     Args:
         data: The corpus.
-        json: File for the same clip by clip, for programs: clips (id, seconds, split, speaker, text, phones) and
+        json: File for the same clip by clip, for programs: clips (id, seconds, split, speaker, text, tags,
+            phones) and
             skipped (id, reason).
         utterance: Id of an utterance; prints its words, syllables, phones with times, F0 and features instead.
         picture: File for a picture (PNG) of that utterance: the same below its spectrogram.
@@ -190,6 +215,10 @@ def describe(
         table.add_row("labels", str(len(about.labels)))
     for label, amount in about.labels.items():
         table.add_row(f"  {escape(label)}", _amount(amount))
+    if about.tags:
+        table.add_row("tags", f"{len(about.tags)} (clips of the training split)")
+    for tag, amount in about.tags.items():
+        table.add_row(f"  {escape(tag)}", _amount(amount))
     table.add_row("duration", _spread(about.seconds, "s", 2))
     table.add_row("peak", _spread(about.peak, "dBFS", 1))
     table.add_row("RMS", _spread(about.rms, "dBFS", 1))
@@ -225,6 +254,7 @@ _LAYOUTS: dict[str, tuple[Callable[..., None], str]] = {
     "folder": (folder, "a folder of recordings a speaker"),
     "ljspeech": (ljspeech, "that of LJSpeech 1.1, one voice"),
     "timit": (timit, "that of TIMIT"),
+    "music": (music, "that of MagnaTagATune, with instruments and rhythms"),
 }
 
 

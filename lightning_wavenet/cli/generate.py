@@ -36,7 +36,7 @@ def generate(
         num: Clips, of each speaker where the model knows speakers.
         seconds: Length of each clip (s); by default 3, or as long as the frames.
         speaker: Whose voice, or several joined by commas; by default every speaker that the model knows.
-        tags: What the music is to be, such as "piano,slow", of a model of tags; by default no tags at all.
+        tags: What the music is to be, several tags joined by commas, such as "piano,slow"; by default nothing is said.
         guidance: Strength of classifier-free guidance, which leads music further towards its tags: more than 1, of a
             model that was trained with tag_dropout.
         frames_from: Recordings whose frames a model of frames speaks from, such as a vocoder; or mel frames that a

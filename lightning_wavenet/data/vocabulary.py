@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from difflib import get_close_matches
 from typing import Any
 
 from lightning_wavenet.errors import RequestError
@@ -154,6 +155,18 @@ class Vocabulary:
             raise RequestError(f"speaker {name!r} was asked for, but this model knows no speakers")
         known = ", ".join(self.speakers[:20]) + (", ..." if len(self.speakers) > 20 else "")
         raise RequestError(f"unknown speaker {name!r}; this model knows {len(self.speakers)}: {known}")
+
+    def tag_index(self, name: str) -> int:
+        """Index of a tag.
+
+        Raises:
+            RequestError: The corpus has no such tag; the message lists the nearest that it has.
+        """
+        if name in self.tags:
+            return self.tags.index(name)
+        near = get_close_matches(name, self.tags, n=5, cutoff=0.5) or self.tags[:20]
+        more = ", ..." if len(near) < len(self.tags) else ""
+        raise RequestError(f"unknown tag {name!r}; of {len(self.tags)} that this model knows: {', '.join(near)}{more}")
 
     def to_plain(self) -> dict[str, Any]:
         """Lists, dictionaries, numbers and strings only, so that a checkpoint holds no pickled class."""

@@ -67,7 +67,8 @@ class GenerativeModel(Model):
             RequestError: The model is not conditioned on that, or does not know it.
         """
         for name, value in given.items():
-            raise RequestError(f"{name} {value!r} was asked for, and this model is not conditioned on {name}")
+            condition = "tags" if name == "tags" else f"a {name}"
+            raise RequestError(f"{name} {value!r} was asked for, but this model is not conditioned on {condition}")
         return [{}]
 
     def batch(self, choices: Sequence[Mapping[str, str]], waveform: Tensor) -> Batch:
@@ -157,7 +158,8 @@ class GenerativeModel(Model):
             prime: Recording to continue: a file, or `[P]` at the model's rate.
             frames_from: Recordings that lend their frames, to a model that takes some.
             guidance: Leads clips that much further towards their conditions (`Guidance`); 1 or None: no further.
-            given: Conditions by name, such as speaker="p225"; all that the model knows where none is given.
+            given: Conditions by name, such as speaker="p225" or tags="piano,slow"; all speakers that the model
+                knows, and no tags, where none are given.
 
         Raises:
             RequestError: The model cannot do that.
@@ -219,7 +221,8 @@ class GenerativeModel(Model):
             top_p: As `SoftmaxDraw`, 1 where it is not given.
             engine: As `Sampler`.
             precision: As `Sampler`.
-            given: Conditions by name, such as speaker="p225"; all that the model knows where none is given.
+            given: Conditions by name, such as speaker="p225" or tags="piano,slow"; all speakers that the model
+                knows, and no tags, where none are given.
 
         Raises:
             RequestError: The model, or this machine, cannot do that.

@@ -1,4 +1,4 @@
-"""Music (section 3.3), conditioned on nothing or on tags."""
+"""Music (section 3.3): of any kind, or of the kind that tags say."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from lightning_wavenet.tasks.generation import GenerationTask
 
 
 class MusicWaveNet(GenerationTask):
-    """Trains a `MusicModel` on the clips of a corpus, and its tags.
+    """Trains a `MusicModel` of the tags of a corpus.
 
     Args:
         backbone: Makes the net.
-        tags: Whether the net is told the tags.
-        tag_dropout: Part of the clips whose tags are all left out in training, so that the net learns music without
-            tags too, from which guidance leads away in generation (arXiv 2207.12598).
+        tags: Whether the net is told the tags of a clip.
+        tag_dropout: How often a clip is trained on without its tags, 0 to 1, so that the net also learns music of any
+            kind, from which guidance leads away in generation.
         optimizer: Makes the optimizer from the named parameters; None: Adam as it comes.
         lr_scheduler: Makes a learning-rate schedule from the optimizer, stepped every training step; None for none.
         noise: As `GenerationTask`.
@@ -39,8 +39,8 @@ class MusicWaveNet(GenerationTask):
         noise: float = 0.0,
     ) -> None:
         super().__init__(backbone, optimizer, lr_scheduler, noise)
-        if not 0 <= tag_dropout < 1 or (tag_dropout and not tags):
-            raise ValueError(f"model.tag_dropout is from 0 to below 1, of a net that is told tags; got {tag_dropout}")
+        if not 0 <= tag_dropout <= 1 or (tag_dropout and not tags):
+            raise ValueError(f"model.tag_dropout is 0 to 1, of a model.tags that is true; got {tag_dropout}")
         self.tags = tags
         self.tag_dropout = tag_dropout
 
@@ -48,16 +48,16 @@ class MusicWaveNet(GenerationTask):
         """The model for a corpus.
 
         Raises:
-            ValueError: The corpus has no tags, and the net is to be told them.
+            ValueError: The corpus has no tags.
         """
         if self.tags and not vocabulary.tags:
-            raise ValueError("model.tags is true, and the corpus has no tags")
+            raise ValueError("MusicWaveNet is conditioned on tags, and the corpus has none: set model.tags to false")
         make: Callable[..., WaveNet] = self.backbone
         return MusicModel(make(global_channels=len(vocabulary.tags) if self.tags else 0), vocabulary)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """As `GenerationTask`, without the tags of some clips."""
+        """As that of all generative tasks, with some clips that are told without their tags."""
         if self.tag_dropout and batch.tags is not None:
-            kept = torch.rand(len(batch.tags), 1, device=batch.tags.device) >= self.tag_dropout
-            batch = batch._replace(tags=batch.tags * kept)
+            told = torch.rand(len(batch.tags), 1, device=batch.tags.device) >= self.tag_dropout
+            batch = batch._replace(tags=batch.tags * told)
         return super().training_step(batch, batch_idx)
