@@ -52,10 +52,10 @@ class Audio:
     trim_silence_db: float | None = None
     """Cut the two ends of a clip where its level (RMS over 10 ms) stays this far below that of its loudest part (dB),
     all but 50 ms; null cuts nothing. Nothing is ever cut out of the middle."""
-    stretch: bool = False
-    """Scale and shift every clip so that its lowest sample is -1 and its highest 1, as SampleRNN and SaShiMi do."""
     cache_dir: Path | None = None
     """Folder for the decoded corpora. Null: the environment's WAVENET_CACHE, or ~/.cache/lightning-wavenet."""
+    stretch: bool = False
+    """Scale and shift every clip so that its lowest sample is -1 and its highest 1, as SampleRNN and SaShiMi do."""
 
     def __post_init__(self) -> None:
         if self.sample_rate < 1:

@@ -168,8 +168,7 @@ def describe(
     Args:
         data: The corpus.
         json: File for the same clip by clip, for programs: clips (id, seconds, split, speaker, text, tags,
-            phones) and
-            skipped (id, reason).
+            phones) and skipped (id, reason).
         utterance: Id of an utterance; prints its words, syllables, phones with times, F0 and features instead.
         picture: File for a picture (PNG) of that utterance: the same below its spectrogram.
         overwrite: Replace those files if they exist.
