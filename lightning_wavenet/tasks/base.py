@@ -358,9 +358,12 @@ class BaseTask(pl.LightningModule, ABC):
         if theirs["task"] == ours["task"]:
             self._compare(vocabulary, "the checkpoint")
         for option in ("task", *ours):
-            if option.partition(".")[0] not in self.free_options and theirs.get(option) != ours[option]:
+            # One that the checkpoint does not know is newer than it, and had no effect yet.
+            if option.partition(".")[0] in self.free_options or option not in theirs:
+                continue
+            if theirs[option] != ours[option]:
                 advice = "; say the same, or begin a new run from its weights (--weights)" if option in resumed else ""
-                raise RequestError(f"the checkpoint has {option} {theirs.get(option)}, this run {ours[option]}{advice}")
+                raise RequestError(f"the checkpoint has {option} {theirs[option]}, this run {ours[option]}{advice}")
         weights = checkpoint["state_dict"]
         own = {name.removeprefix(PREFIX): one for name, one in weights.items() if name.startswith(PREFIX)}
         check_weights(self.model, own, origin)

@@ -31,6 +31,7 @@ class GenerationTask(BaseTask):
     """
 
     monitor = "bits"
+    free_options = frozenset({"noise"})
     model: GenerativeModel
 
     def __init__(

@@ -29,6 +29,8 @@ class MusicWaveNet(GenerationTask):
         noise: As `GenerationTask`.
     """
 
+    free_options = GenerationTask.free_options | {"tag_dropout"}
+
     def __init__(
         self,
         backbone: BackboneCallable = WaveNet,
