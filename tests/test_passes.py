@@ -27,8 +27,7 @@ def inputs(net: WaveNet, batch: int, steps: int = 37) -> tuple[torch.Tensor, tor
     length = net.receptive_field + steps - 1
     codes = torch.randint(0, 256, (batch, length))
     global_condition = torch.randn(batch, net.global_channels, dtype=dtype) if net.global_channels else None
-    channels = None if net.upsampling is None else net.upsampling.channels
-    local = None if channels is None else torch.randn(batch, length, channels, dtype=dtype)
+    local = torch.randn(batch, length, net.local_channels, dtype=dtype) if net.local_channels else None
     return codes, global_condition, local
 
 
