@@ -9,10 +9,7 @@ from torch import Tensor, nn
 
 from lightning_wavenet.backbone.cached import StepsOf
 from lightning_wavenet.backbone.conditioning import RepeatUpsampling, TransposedUpsampling
-from lightning_wavenet.backbone.residual import ResidualStack, parse_dilations
-
-AMPLITUDE_GAIN = 10.0
-"""Music and speech have amplitudes of about 0.1, and the layers above begin well with inputs of about 1."""
+from lightning_wavenet.backbone.residual import AMPLITUDE_GAIN, ResidualStack, parse_dilations
 
 
 class ContextStack(nn.Module):
@@ -30,6 +27,9 @@ class ContextStack(nn.Module):
         channels: C, width of the condition.
         strides: Upsampling factors of transposed convolutions, which blend neighboring frames; their product is P.
             None: a frame's condition is repeated.
+
+    Raises:
+        ValueError: The widths are not positive, or the strides do not multiply to P.
     """
 
     def __init__(

@@ -19,6 +19,10 @@ from torch.utils.checkpoint import checkpoint
 
 from lightning_wavenet.backbone.fused import fused_forward
 
+AMPLITUDE_GAIN = 10.0
+"""Deviation of the weights that amplitudes enter by: those of speech are about 0.1, and layers begin well with inputs of
+about 1."""
+
 
 class ResidualLayer(nn.Module):
     """One dilated causal convolution, its gate, and its 1x1 projection back to the residual channels.

@@ -16,7 +16,7 @@ from lightning_wavenet.backbone.context import ContextCondition, ContextStack
 from lightning_wavenet.backbone.distributions import Distribution, MuLawSoftmax
 from lightning_wavenet.backbone.distributions.softmax import smooth
 from lightning_wavenet.backbone.local_condition import JoinedConditions, LocalCondition, UpsampledFrames
-from lightning_wavenet.backbone.residual import ResidualStack, parse_dilations
+from lightning_wavenet.backbone.residual import AMPLITUDE_GAIN, ResidualStack, parse_dilations
 
 NO_CONDITIONS = Conditions()
 MOST_ONE_HOT = 1_024
@@ -183,7 +183,7 @@ class WaveNet(nn.Module):
         Args:
             codes: int64 `[B, T]` with T >= R.
             global_condition: `[B, global_channels]`, for a net that has one.
-            local: Local condition at the sample rate `[B, T, C]` (see `upsample`); step t holds the condition of
+            local: Local condition at the sample rate `[B, T, C]` (see `local_condition`); step t holds the condition of
                 sample t + 1, the one that is predicted there.
 
         Returns:
@@ -337,8 +337,7 @@ class ScalarInput(nn.Module):
         self.distribution = distribution
         self.kernel_size = kernel_size
         self.taps = nn.Linear(kernel_size, channels, bias)
-        # Speech has amplitudes of about 0.1, and the layers above begin well with inputs of about 1.
-        nn.init.normal_(self.taps.weight, std=10.0)
+        nn.init.normal_(self.taps.weight, std=AMPLITUDE_GAIN)
 
     def forward(self, codes: Tensor) -> Tensor:
         """Codes `[B, T]` to `[B, T - kernel_size + 1, C]`."""

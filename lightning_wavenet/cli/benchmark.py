@@ -206,7 +206,7 @@ def _show(measurements: Iterator[list[R]], table: "Callable[[list[R]], Table]") 
     from rich.live import Live
 
     rows: list[R] = []
-    console = Console(width=None if Console().is_terminal else 120)
+    console = Console(width=None if Console().is_terminal else 132)
     with Live(console=console, transient=True) as live:
         for rows in measurements:
             live.update(table(rows))
@@ -217,8 +217,9 @@ def _show(measurements: Iterator[list[R]], table: "Callable[[list[R]], Table]") 
 def _generation_table(rows: "list[generation.Row]") -> "Table":
     from rich.table import Table
 
-    table = Table(title=f"at 16 kHz, {', '.join(dict.fromkeys(row.device for row in rows))}")
-    for name in ("net", "engine", "precision"):
+    nets = list(dict.fromkeys(row.net for row in rows))
+    table = Table(title=f"{', '.join(nets)} at 16 kHz, {', '.join(dict.fromkeys(row.device for row in rows))}")
+    for name in (*(["net"] if len(nets) > 1 else []), "engine", "precision"):
         table.add_column(name)
     for name in ("batch", "threads", "samples/s", "a stream", "RTF", "x eager", "first (s)", "peak MB", "extra MB"):
         table.add_column(name, justify="right")
@@ -229,7 +230,8 @@ def _generation_table(rows: "list[generation.Row]") -> "Table":
     for row in rows:
         reference = eager.get((row.net, row.batch))
         table.add_row(
-            *(row.net, row.engine, row.precision, str(row.batch), str(row.threads)),
+            *([row.net] if len(nets) > 1 else []),
+            *(row.engine, row.precision, str(row.batch), str(row.threads)),
             *(f"{row.samples_per_second:,.0f}", f"{row.samples_per_second_per_stream:,.0f}", f"{row.rtf:.3f}"),
             "" if reference is None else f"{row.samples_per_second / reference:.1f}",
             *(f"{row.first_sample_seconds:.3f}", f"{row.peak_memory_mb:,.0f}", f"{row.extra_memory_mb:,.0f}"),

@@ -180,7 +180,7 @@ class TTSModel(GenerativeModel):
         """
         check_amounts(seconds, num, seed)
         if guidance not in (None, 1.0):
-            self.unconditioned()
+            self.unconditioned()  # Of which there is none, as it says.
         if not frames_from:
             made_of = " and ".join(extractor.name for extractor in self.extractors)
             how = "say wavenet say" if self._told else "say of which recordings with --frames_from"
