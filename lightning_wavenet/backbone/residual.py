@@ -20,8 +20,7 @@ from torch.utils.checkpoint import checkpoint
 from lightning_wavenet.backbone.fused import fused_forward
 
 AMPLITUDE_GAIN = 10.0
-"""Deviation of the weights that amplitudes enter by: those of speech are about 0.1, and layers begin well with inputs of
-about 1."""
+"""Deviation of the weights by which amplitudes enter: those of speech are about 0.1, and layers begin well with 1."""
 
 
 class ResidualLayer(nn.Module):
