@@ -85,6 +85,8 @@ def test_threads_and_neighbors_do_not_change_a_bit():
 def test_what_cannot_be_guided_is_refused():
     net = build("global")
     one = guided(net, 10, 0, 2.0)
+    with pytest.raises(RequestError, match="finite number, got nan"):
+        Sampler(net).generate([guided(net, 10, 0, float("nan"))])
     with pytest.raises(RequestError, match="all guided, or none"):
         Sampler(net).generate([one, stream_for(net, 10)])
     with pytest.raises(RequestError, match="another global condition of a net that takes one"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
@@ -228,6 +229,8 @@ class Sampler:
                 f"the net takes a global condition of {self.backbone.global_channels} channels, the stream has {width}"
             )
         if stream.guidance is not None:
+            if not math.isfinite(stream.guidance.strength):
+                raise RequestError(f"the strength of guidance must be a finite number, got {stream.guidance.strength}")
             if len(stream.guidance.away_from) != width or not width:
                 raise RequestError("guidance leads away from another global condition of a net that takes one")
             if not isinstance(self.backbone.distribution, Softmax):
