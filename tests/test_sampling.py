@@ -51,6 +51,8 @@ def test_cached_logits_are_those_of_the_whole_forward_pass(kind):
                 session.predict(None if conditions is None else at_samples(*conditions.rows(step, step + 1))[:, 0])
             )
             session.recent = torch.cat([session.recent[:, 1:], codes[None, step : step + 1]], dim=1)
+            if conditions is not None:
+                conditions.take(codes[None, step : step + 1])
     torch.testing.assert_close(torch.cat(logits), teacher_forced(net, stream, codes), atol=1e-5, rtol=0)
 
 
