@@ -26,6 +26,7 @@ VERBS = {
         "lightning_wavenet.cli.evaluate",
         "how far clips are from recordings of the same sentences, and judges",
     ),
+    "listening": ("lightning_wavenet.cli.listening", "make and analyze a MOS or preference test"),
     "benchmark": ("lightning_wavenet.cli.benchmark", "measure how fast this machine generates, trains and learns"),
     "data": ("lightning_wavenet.cli.data", "synthesize, prepare or describe a corpus"),
 }

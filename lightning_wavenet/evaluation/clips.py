@@ -51,18 +51,18 @@ def find_clips(folder: Path, recordings: Path | None = None, texts: Path | None 
     """
     if absent := [given for given in (folder, recordings) if given is not None and not given.is_dir()]:
         raise RequestError(f"there is no folder {absent[0]}")
-    known = {} if recordings is None else _recordings(recordings)
-    told = {} if texts is None else _texts(texts)
+    known = {} if recordings is None else find_recordings(recordings)
+    told = {} if texts is None else read_texts(texts)
     clips = []
-    for name, path in _audio(folder):
-        about = _description(path)
+    for name, path in find_audio(folder):
+        about = read_description(path)
         if about.get("recorded"):  # Recordings lie beside the samples of a run.
             continue
-        names = list(_names(about, path))
-        found = _by_name(names, known) or []
+        names = list(clip_names(about, path))
+        found = find_by_name(names, known) or []
         if len(found) > 1:
             raise RequestError(f"{found[0]} and {found[1]} may both be the recording of {name}: rename one of them")
-        text = about.get("text") or _by_name(names, told)
+        text = about.get("text") or find_by_name(names, told)
         clips.append(GivenClip(name, path, found[0] if found else None, text, about.get("rtf")))
     if not clips:
         raise RequestError(f"there are no clips in {folder}: give a folder that wavenet generate wrote, or one of wavs")
@@ -90,19 +90,20 @@ def next_sentence(clips: Sequence[GivenClip], place: int) -> tuple[Path | None, 
     return recording, next((one.text for one in others if one.text is not None), None)
 
 
-def _audio(folder: Path) -> list[tuple[str, Path]]:
+def find_audio(folder: Path) -> list[tuple[str, Path]]:
+    """All audio below a folder, with its path in it."""
     return [(name, path) for name, path in files_below(folder)[0].items() if path.suffix.lower() in AUDIO_SUFFIXES]
 
 
-def _recordings(folder: Path) -> dict[str, list[Path]]:
+def find_recordings(folder: Path) -> dict[str, list[Path]]:
     """The recordings below a folder by their names without suffix."""
     found: dict[str, list[Path]] = {}
-    for _, path in _audio(folder):
+    for _, path in find_audio(folder):
         found.setdefault(clip_stem(path.name).name, []).append(path)
     return found
 
 
-def _texts(path: Path) -> dict[str, str]:
+def read_texts(path: Path) -> dict[str, str]:
     """The texts of a file by id; of several fields the last that is not empty counts, as in LJSpeech's metadata.csv."""
     try:
         lines = read_lines(path)
@@ -119,7 +120,7 @@ def _texts(path: Path) -> dict[str, str]:
     return texts
 
 
-def _description(path: Path) -> Mapping[str, Any]:
+def read_description(path: Path) -> Mapping[str, Any]:
     """What stands beside a clip, as `ClipDescription` writes it; empty where nothing does."""
     beside = path.with_suffix(".json")
     if not beside.is_file():
@@ -133,13 +134,14 @@ def _description(path: Path) -> Mapping[str, Any]:
     return about
 
 
-def _names(about: Mapping[str, Any], path: Path) -> Iterator[str]:
+def clip_names(about: Mapping[str, Any], path: Path) -> Iterator[str]:
+    """What a clip is known by: the recording that its frames were made of, its id, its file."""
     for name in (about.get("conditions", {}).get("frames_from"), about.get("id"), path.name):
         if name:
             yield clip_stem(str(name)).name
 
 
-def _by_name(names: Sequence[str], known: Mapping[str, Known]) -> Known | None:
+def find_by_name(names: Sequence[str], known: Mapping[str, Known]) -> Known | None:
     """What is known under the first of the names that it can be, or that continues one of its names after "_"."""
     for name in names:
         # LJ001-0001_anna_003 may be LJ001-0001_anna before it is LJ001-0001.

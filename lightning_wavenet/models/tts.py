@@ -82,6 +82,11 @@ class TTSModel(GenerativeModel):
         return [rebuild(described) for described in self.vocabulary.features]
 
     @property
+    def speaks_from_text(self) -> bool:
+        """Whether its frames are made of a text, and not of a recording."""
+        return bool(self._told)
+
+    @property
     def _told(self) -> list[str]:
         """Names of the features that are not those of a recording alone."""
         return [extractor.name for extractor in self.extractors if extractor.reads]
