@@ -14,6 +14,7 @@ FLOORS = [
     {"lightning_wavenet.models", "datamodules"},
     {"lightning_wavenet.tasks"},
     {f"lightning_wavenet.{name}" for name in ("benchmarks", "callbacks", "evaluation")},
+    {"lightning_wavenet.listening"},
     {"lightning_wavenet.cli"},
 ]
 

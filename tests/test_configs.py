@@ -28,6 +28,7 @@ from lightning_wavenet.text.structure import structure
 ROOT = Path(__file__).parents[1]
 EXPERIMENTS = sorted((ROOT / "configs" / "experiments").glob("*.yaml"))
 CORPORA = sorted((ROOT / "configs" / "corpora").glob("*.yaml"))
+STUDIES = sorted((ROOT / "configs" / "studies").glob("*.yaml"))
 TRAINERS = sorted((ROOT / "configs" / "trainers").glob("*.yaml"))
 
 
@@ -114,6 +115,20 @@ def test_a_corpus_alone_is_prepared_and_described(path, corpora, capsys):
     for verb in ("prepare", "describe"):
         main(["data", verb, "--config", str(path), "--data.root", str(root)])
     assert "24 clips" in capsys.readouterr().out  # four speakers with six each
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+def test_a_listening_test_is_read_as_it_is_written(path, capsys):
+    written = yaml.safe_load(path.read_text())
+    read = resolved(["listening", "export", str(path), "--out", "study"], capsys)
+    for name, value in written.items():
+        if name == "systems":
+            assert read[name].keys() == value.keys()
+        elif name == "design":
+            assert value.items() <= read[name].items()
+        elif "$" not in str(value):
+            assert read[name] == value
+    assert f"wavenet listening export configs/studies/{path.name}" in path.read_text().splitlines()[0]
 
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)

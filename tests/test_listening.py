@@ -6,6 +6,7 @@ import csv
 import hashlib
 import json
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -482,7 +483,7 @@ def test_a_study_of_the_papers_size_finds_the_planted_order(tmp_path):
     rated = scores(found.answers, key)
     assert [one.system for one in opinions(rated)] == SYSTEMS
     tested = {(one.first, one.second): one for one in differences(rated, SYSTEMS)}
-    for first, second in zip(SYSTEMS, SYSTEMS[1:], strict=False):
+    for first, second in pairwise(SYSTEMS):
         assert tested[first, second].p_holm < 0.01
         assert tested[first, second].by.mean == pytest.approx(0.3, abs=0.15)
 
@@ -536,7 +537,7 @@ def test_names_of_files_hold_system_and_sentence(tmp_path):
     ratings, bad = read_elsewhere([path], columns)
     assert list(ratings.system) == ["SPO_N06", "HUB_N06"]
     assert list(ratings.sentence) == ["s1", "s1"]
-    assert [(row.line, row.reason) for row in bad] == [(4, "no system"), (5, "the score 'x' is not a number")]
+    assert [(row.line, row.reason) for row in bad] == [(4, "no system"), (5, "the score 'x' is not numeric")]
     with pytest.raises(RequestError, match="go together"):
         Columns(pattern=pattern)
 

@@ -17,3 +17,9 @@ def test_notebook_runs(path, tmp_path, monkeypatch, capsys):
         exec("".join(cell["source"]), names)
     if path.stem == "first_steps":
         assert names["strongest"] == pytest.approx([141.4, 173.2], abs=3)
+    if path.stem == "listening_test":
+        assert [one.system for one in sorted(names["found"], key=lambda one: -one.t.mean)] == [
+            "natural",
+            "good",
+            "poor",
+        ]

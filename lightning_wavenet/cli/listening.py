@@ -123,13 +123,14 @@ def _tell(exporter: "Exporter", out: Path, target: float) -> None:
 
     study, design, forms = exporter.study, exporter.study.design, exporter.forms
     sentences = len(exporter.sources.sentences)
+    clips = f"{len(exporter.stimuli)} clips of {target:.1f} LUFS"
+    print(f"{len(study.systems)} systems, {sentences} sentences, {clips} in {out}")
+    trials = {sum(trial.role == "rated" for trial in form) for form in forms}
+    most = max(trials)
     print(
-        f"{len(study.systems)} systems, {sentences} sentences, {len(exporter.stimuli)} clips of {target:.1f} LUFS in {out}"
-    )
-    trials = [sum(trial.role == "rated" for trial in form) for form in forms]
-    print(
-        f"it takes {len(forms)} listeners with {min(trials)} to {max(trials)} trials each that count, and "
-        f"{len(forms[0]) - trials[0]} that check or show; the paper left out 40 % of the ratings, for want of headphones"
+        f"it takes {len(forms)} listeners with {most if len(trials) == 1 else f'{min(trials)} or {most}'} trials each "
+        f"that count and {max(map(len, forms)) - most} that check or show, and more where some are left out: in the "
+        "paper about 40 % of the ratings, for want of headphones"
     )
     ratings = sentences * design.ratings
     if study.kind == "mos":

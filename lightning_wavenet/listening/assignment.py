@@ -1,4 +1,4 @@
-"""Who hears what, and in which order: a Latin square for MOS, balanced sides for pairs, and the trials that check."""
+"""Who is given what, and in which order: a Latin square for MOS, balanced sides for pairs, trials that check."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Role = Literal["calibration", "rated", "gold", "repeat"]
 
 NATURAL = "natural"
 BAD, POOR = "mnru-0", "mnru-15"
-"""Speech in noise that follows it, at 0 and 15 dB (ITU-T P.810): what a rating of 1, and of about 2 or 3, sounds like."""
+"""Speech in noise that follows it, at 0 and 15 dB (ITU-T P.810): about what a 1, and a 2 or 3, sound like."""
 
 
 @dataclass
@@ -27,7 +27,7 @@ class Design:
     ratings: int = 8
     """Ratings of each stimulus, or of each pair; the paper has 8."""
     trials: int = 20
-    """Trials a listener that are rated and count, at most. No listener hears a sentence twice in them."""
+    """Trials a listener that are rated and count, at most. No listener is given a sentence twice in them."""
     gold: int = 2
     """Trials a listener whose answer is known; who misses one is left out."""
     repeats: int = 1
@@ -74,8 +74,8 @@ def assign(
 ) -> list[Form]:
     """The forms of a study, each for one listener: together they rate every stimulus equally often.
 
-    In one round every stimulus is rated once. The sentences are divided in blocks, each is heard by as many listeners
-    as there are systems (or pairs), and listener g of a block hears its sentence i by system i + g, counted in a circle.
+    In one round every stimulus is rated once. The sentences are divided in blocks, each for as many listeners as there
+    are systems (or pairs), and listener g of a block is given its sentence i by system i + g, counted in a circle.
 
     Args:
         kind: Single stimuli, or all pairs of systems.
@@ -94,7 +94,7 @@ def assign(
     given = list(combinations(systems, 2)) if kind == "preference" else [(system,) for system in systems]
     blocks = ceil(len(sentences) / design.trials)
     first_left = draws.integers(0, 2, (len(given), len(sentences)))
-    forms = []
+    forms: list[Form] = []
     for round in range(design.ratings):
         order = draws.permutation(len(sentences))
         in_turn = draws.permutation(len(given))

@@ -1,4 +1,4 @@
-"""A study as a folder: blinded clips of one loudness, who hears what, the page, and what only the experimenter sees."""
+"""A study as a folder: blinded clips of one loudness, who is given which, the page, and the key to them."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Exporter:
         if len(rates) > 1:
             (one, first), (other, second) = list(rates.items())[:2]
             raise RequestError(
-                f"{first} has {one} Hz and {second} {other}: a listening test compares clips of one rate, bring them to it"
+                f"{first} has {one} Hz and {second} {other}: a listening test compares clips of one rate"
             )
         return next(iter(rates))
 
@@ -140,7 +140,7 @@ class Exporter:
             gain = target - one.loudness
             samples = np.zeros(longest[one.stimulus.sentence] + 2 * edge)
             samples[edge : edge + one.samples] = self.read(one.stimulus) * 10 ** (gain / 20)
-            pcm = to_pcm(samples)
+            pcm = to_pcm(samples.astype(np.float32))
             path = audio / f"{names[one.stimulus]}.wav"
             soundfile.write(path, pcm, self.rate, subtype="PCM_16")
             rows.append(self._row(one, names[one.stimulus], gain, path))

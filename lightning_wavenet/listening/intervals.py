@@ -48,7 +48,7 @@ def crowdmos_interval(scores: Scores, listeners: Codes, sentences: Codes) -> Int
     """
     count, mean = len(scores), float(scores.mean())
     by_listener, by_sentence = np.bincount(listeners), np.bincount(sentences)
-    fewer = min(np.count_nonzero(by_listener), np.count_nonzero(by_sentence))
+    fewer = int(min(np.count_nonzero(by_listener), np.count_nonzero(by_sentence)))
     if fewer < 2:
         return Interval(mean, np.nan)
     all_of_them = scores.var(ddof=1)

@@ -87,7 +87,7 @@ def read_elsewhere(paths: Sequence[Path], columns: Columns) -> tuple[pd.DataFram
             part["system"] = found[named].fillna("").agg("_".join, axis=1).where(found[named].notna().all(axis=1), "")
             part["sentence"] = found["sentence"].fillna("")
         reasons = {
-            "is not a number": scores.isna(),
+            "is not numeric": scores.isna(),
             f"is not from {columns.low:g} to {columns.high:g}": (scores < columns.low) | (scores > columns.high),
         }
         kept = pd.Series(True, index=part.index)

@@ -129,14 +129,14 @@ class Sources:
             model = load(system.checkpoint)
             if not isinstance(model, TTSModel):
                 raise RequestError(
-                    f"systems.{name}: {system.checkpoint} holds a {type(model).__name__}, which says no sentences: give "
-                    "the folder of its clips instead"
+                    f"systems.{name}: {system.checkpoint} holds a {type(model).__name__}, which says no sentences: "
+                    "give the folder of its clips instead"
                 )
             self.models[name] = model
         self._clips: dict[str, dict[str, Path]] = {}
-        for name, system in study.systems.items():
-            if system is not None and system.clips is not None:
-                self._clips[name] = self._named(system.clips)
+        for name, one in study.systems.items():
+            if one is not None and one.clips is not None:
+                self._clips[name] = self._named(one.clips)
         if any(name in RECORDED for name in study.systems) and not self.recordings:
             raise RequestError(f"{NATURAL} speech needs the recordings: give their folder as recordings")
         self.sentences = self._chosen()
