@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import soundfile
+import torch
 import yaml
 from test_say import CKPT, refused, voice
 
@@ -59,6 +60,17 @@ def test_a_voice_says_what_was_held_out_and_an_interruption_costs_no_clip(study,
     assert lost.read_bytes() == clips[lost.stem]
     main([*export, "--overwrite"])
     assert "to generate" not in capsys.readouterr().out
+
+
+def test_clips_do_not_depend_on_how_many_devices_make_them(study, monkeypatch):
+    main(["listening", "export", str(study), "--out", "one"])
+    monkeypatch.setattr("lightning_wavenet.machine.devices.all_devices", lambda: [torch.device("cpu")] * 2)
+    main(["listening", "export", str(study), "--out", "two"])
+    clips = sorted(path.name for path in Path("one/private/clips/voice").glob("*.wav"))
+    assert len(clips) == 2
+    for name in clips:
+        one, two = (Path(folder, "private/clips/voice", name).read_bytes() for folder in ("one", "two"))
+        assert one == two
 
 
 def test_sentences_of_its_training_are_refused(study, capsys):

@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
@@ -37,6 +37,7 @@ def make_clips(
     about: Sequence[ClipDescription],
     stems: Sequence[Path],
     chunk_samples: int,
+    progress: Progress | None = None,
 ) -> Made:
     """Generates clips and writes them; on Ctrl-C and SIGTERM whole clips alone are left.
 
@@ -46,13 +47,13 @@ def make_clips(
         about: What is to be known of each.
         stems: Where each goes, without a suffix; none: nothing is written, and all clips are generated side by side.
         chunk_samples: Samples of each clip that are generated at a time.
+        progress: Shows the bar, beside those of other devices; by default it has one of its own.
     """
     together, rate = AT_ONCE if stems else len(streams), about[0].sample_rate_hz
-    columns = (TextColumn("generating"), BarColumn(), TextColumn("RTF {task.fields[rtf]}"), TimeRemainingColumn())
     arrivals: list[float] = []
     done, spent, rtf = 0, 0.0, 0.0
-    with _ended_by_sigterm(), Progress(*columns) as progress:
-        bar = progress.add_task("", total=sum(stream.samples for stream in streams), rtf="-")
+    with _ended_by_sigterm(), nullcontext(progress) if progress is not None else bars() as shown:
+        bar = shown.add_task("", total=sum(stream.samples for stream in streams), rtf="-")
         for first in range(0, len(streams), together):
             part = slice(first, first + together)
             with ExitStack() as files:
@@ -66,12 +67,17 @@ def make_clips(
                         write(chunk)
                     done += sum(map(len, chunks))
                     rtf = (spent + arrivals[-1]) / (done / rate)
-                    progress.update(bar, completed=done, rtf=f"{rtf:.2f}")
+                    shown.update(bar, completed=done, rtf=f"{rtf:.2f}")
                 seconds = sum(stream.samples for stream in streams[part]) / rate
                 for one in told:  # It is written when the block ends.
                     one["rtf"] = round(arrivals[-1] / seconds, 4)
                 spent += arrivals[-1]
     return Made(rtf, arrivals)
+
+
+def bars() -> Progress:
+    """Of generations, each with its RTF."""
+    return Progress(TextColumn("generating"), BarColumn(), TextColumn("RTF {task.fields[rtf]}"), TimeRemainingColumn())
 
 
 @contextmanager

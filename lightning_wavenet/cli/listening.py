@@ -3,6 +3,7 @@
 # No postponed annotations here: a parser is made of them.
 import shutil
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -14,8 +15,11 @@ from lightning_wavenet.errors import RequestError
 from lightning_wavenet.listening.columns import Columns
 
 if TYPE_CHECKING:
+    from rich.progress import Progress
+
     from lightning_wavenet.listening.analysis import Opinion
     from lightning_wavenet.listening.export import Exporter
+    from lightning_wavenet.listening.generation import Pending
     from lightning_wavenet.listening.ratings import BadRow, Screened
     from lightning_wavenet.listening.tables import Table
 
@@ -70,11 +74,12 @@ def export(options: Namespace) -> None:
     from rich.console import Console
     from rich.progress import track
 
-    from lightning_wavenet.cli.clips import make_clips
+    from lightning_wavenet.cli.clips import bars
     from lightning_wavenet.files.atomic import need_folder
     from lightning_wavenet.listening.export import Exporter
     from lightning_wavenet.listening.generation import pending
     from lightning_wavenet.listening.study import Sources, Study
+    from lightning_wavenet.machine.devices import all_devices
 
     given = dict(vars(options))
     out, overwrite = given.pop("out"), given.pop("overwrite")
@@ -88,11 +93,12 @@ def export(options: Namespace) -> None:
         raise RequestError(f"{out} has other files in it: choose another --out")
     sources = Sources(study, generated)
     for name in sources.checkpoints:
-        left = pending(sources, name)
-        if left.streams:
-            print(f"{name}: {len(left.streams)} of {len(sources.sentences)} sentences to generate")
-            rate = left.about[0].sample_rate_hz
-            make_clips(left.sampler, left.streams, left.about, left.stems, max(1, rate // 10))
+        if parts := pending(sources, name, all_devices()):
+            count = sum(len(part.streams) for part in parts)
+            print(f"{name}: {count} of {len(sources.sentences)} sentences to generate")
+            with bars() as progress, ThreadPoolExecutor(len(parts)) as pool:
+                chunk = max(1, parts[0].about[0].sample_rate_hz // 10)
+                list(pool.map(partial(_generate, chunk, progress), parts))
     exporter = Exporter(sources)
     silent = not Console().is_terminal
     count = len(exporter.stimuli)
@@ -115,6 +121,12 @@ def export(options: Namespace) -> None:
     finally:
         shutil.rmtree(building, ignore_errors=True)
     _tell(exporter, out, exporter.target(measured))
+
+
+def _generate(chunk_samples: int, progress: "Progress", part: "Pending") -> None:
+    from lightning_wavenet.cli.clips import make_clips
+
+    make_clips(*part, chunk_samples, progress)
 
 
 def _tell(exporter: "Exporter", out: Path, target: float) -> None:

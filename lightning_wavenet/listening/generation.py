@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
+
+import torch
 
 from lightning_wavenet.errors import RequestError
 from lightning_wavenet.listening.study import Sources, System
@@ -27,12 +30,13 @@ class Pending(NamedTuple):
     stems: Sequence[Path]
 
 
-def pending(sources: Sources, name: str) -> Pending:
-    """What is left to generate of a system's sentences.
+def pending(sources: Sources, name: str, devices: Sequence[torch.device]) -> list[Pending]:
+    """What is left to generate of a system's sentences, dealt out to devices.
 
     Args:
         sources: Of the study.
         name: Of a system that is a checkpoint.
+        devices: As many parts there are, where there are as many clips.
 
     Raises:
         RequestError: A text cannot be said, or a voice lacks its models of durations and F0.
@@ -40,16 +44,29 @@ def pending(sources: Sources, name: str) -> Pending:
     model, system = sources.models[name], sources.checkpoints[name]
     try:
         clips = _framed(sources, model, system)
-        sampler = Sampler(model.backbone, temperature=system.temperature, top_p=system.top_p)
+        sampler = _sampler(model.to(devices[0]), system)
     except RequestError as error:
         raise RequestError(f"systems.{name}: {error}") from error
     batch, streams = model.plan_frames(clips, sources.study.seed)
     about = model.descriptions(batch, streams, sampler)
     stems = [sources.generated / name / clip.id for clip in clips]
     left = [place for place, one in enumerate(about) if not _made(stems[place], one)]
-    return Pending(
-        sampler, [streams[place] for place in left], [about[place] for place in left], [stems[place] for place in left]
-    )
+    # The longest first, so that all devices end at about the same time.
+    left.sort(key=lambda place: -streams[place].samples)
+    parts = []
+    for number, device in enumerate(devices[: len(left)]):
+        own = left[number :: len(devices)]
+        one = sampler if number == 0 else _sampler(deepcopy(model).to(device), system)
+        parts.append(
+            Pending(
+                one, [streams[place] for place in own], [about[place] for place in own], [stems[place] for place in own]
+            )
+        )
+    return parts
+
+
+def _sampler(model: TTSModel, system: System) -> Sampler:
+    return Sampler(model.backbone, temperature=system.temperature, top_p=system.top_p)
 
 
 def _framed(sources: Sources, model: TTSModel, system: System) -> list[FramedClip]:

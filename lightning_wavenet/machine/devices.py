@@ -18,6 +18,11 @@ def cpu_name() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
+def all_devices() -> list[torch.device]:
+    """Every GPU of this machine, or its CPU."""
+    return [torch.device("cuda", number) for number in range(torch.cuda.device_count())] or [torch.device("cpu")]
+
+
 def find_device(name: str | torch.device = "auto") -> torch.device:
     """A device that is there.
 
