@@ -40,9 +40,10 @@ def study(request, tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp(request.param)
     names = [f"s{number}" for number in range(4)]
     for seed, system in enumerate("ab"):
-        write_speech(root / system, names, seed, seconds=0.4)
+        write_speech(root / system, names, seed, seconds=0.2)
     about = {"kind": request.param, "systems": {name: {"clips": str(root / name)} for name in "ab"}, "sentences": 4}
-    about["design"] = {"ratings": 2, "trials": 4, "gold": 1, "repeats": 1, "calibration": 1}
+    about["edge_seconds"] = 0.02
+    about["design"] = {"ratings": 2, "trials": 2, "gold": 1, "repeats": 1, "calibration": 1}
     (root / "study.yaml").write_text(yaml.safe_dump(about))
     main(["listening", "export", str(root / "study.yaml"), "--out", str(root / "study")])
     return root / "study"
@@ -107,8 +108,8 @@ def test_a_session_by_keyboard_with_a_reload_in_its_middle(study, browser, tmp_p
     assert axe(page) == []
     begin(page)
     assert axe(page) == []
-    answers = ["left", "right", "none", "left", "right", "none", "left"] if pairs else list("5432154")
-    count = 1 + 4 + 1 + 1
+    answers = ["left", "right", "none", "left", "right"] if pairs else list("54321")
+    count = 1 + 2 + 1 + 1
     for number, answer in enumerate(answers):
         if number == 3:
             page.reload()  # what was answered is there, what was not is asked again
@@ -154,12 +155,12 @@ def test_answers_reach_the_receiver_and_nothing_else_does(study, browser, tmp_pa
     with server(study, out, port):
         page.goto(f"http://127.0.0.1:{port}/?form=0&listener=sent")
         begin(page, headphones="no")
-        for _ in range(7):
+        for _ in range(5):
             rate(page, "none" if pairs else "3", pairs)
         page.get_by_text("All your answers have arrived").wait_for()
     answers, bad = read_answers([out], Key.read(study))
     assert not bad
-    assert len(answers) == 7
+    assert len(answers) == 5
     assert screened(answers, Key.read(study)).left_out["no headphones"] == ["sent"]
     assert all(url.startswith(f"http://127.0.0.1:{port}/") for url in asked)
     with (study / "private" / "manifest.csv").open() as file:
@@ -193,13 +194,13 @@ def test_what_does_not_arrive_is_sent_again(study, browser):
     page.goto(f"{(study / 'public' / 'index.html').as_uri()}?form=0")
     begin(page)
     pairs = told["kind"] == "preference"
-    for _ in range(7):
+    for _ in range(5):
         rate(page, "right" if pairs else "2", pairs)
-    page.get_by_text("7 of 7 answers have not arrived yet").wait_for()
+    page.get_by_text("5 of 5 answers have not arrived yet").wait_for()
     away["url"] = False
     page.locator("#resend").click()
     page.get_by_text("All your answers have arrived").wait_for()
-    assert [row["trial"] for row in received] == list(range(7))
+    assert [row["trial"] for row in received] == list(range(5))
     context.close()
 
 
