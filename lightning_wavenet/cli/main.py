@@ -27,6 +27,7 @@ VERBS = {
         "how far clips are from recordings of the same sentences, and judges",
     ),
     "listening": ("lightning_wavenet.cli.listening", "make and analyze a MOS or preference test"),
+    "sweep": ("lightning_wavenet.cli.sweep", "try many values of options, on this machine alone"),
     "benchmark": ("lightning_wavenet.cli.benchmark", "measure how fast this machine generates, trains and learns"),
     "data": ("lightning_wavenet.cli.data", "synthesize, prepare or describe a corpus"),
 }
