@@ -10,7 +10,7 @@ install: $(INSTALLED)
 $(INSTALLED): pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable ".[dev,synthetic,text,speech,listening]"
+	$(BIN)/python -m pip install --quiet --editable ".[dev,synthetic,text,speech,listening,sweeps]"
 	touch $@
 
 demo: install

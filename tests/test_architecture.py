@@ -14,7 +14,7 @@ FLOORS = [
     {"lightning_wavenet.models", "datamodules"},
     {"lightning_wavenet.tasks"},
     {f"lightning_wavenet.{name}" for name in ("benchmarks", "callbacks", "evaluation")},
-    {"lightning_wavenet.listening"},
+    {f"lightning_wavenet.{name}" for name in ("listening", "sweeps")},
     {"lightning_wavenet.cli"},
 ]
 
