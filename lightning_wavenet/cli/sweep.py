@@ -69,8 +69,10 @@ def sweep(
             shown.add_row(*map(escape, row))
         Console().print(shown)
         write_text(out / "trials.csv", as_csv(rows))
-        write_atomically(out / "trials.png", lambda path: draw(local_sweep, path) or path.touch())
-        print(f"the table is in {out / 'trials.csv'}, a picture in {out / 'trials.png'}, the runs in {out / 'trials'}")
+        print(f"the runs are in {out / 'trials'}, the table in {out / 'trials.csv'}")
+        if sum(outcome.state == "done" for outcome in local_sweep.outcomes()) > 1:
+            write_atomically(out / "trials.png", lambda path: draw(local_sweep, path))
+            print(f"a picture of it is in {out / 'trials.png'}")
     finally:
         local_sweep.close()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -40,16 +41,11 @@ def as_csv(rows: Sequence[Sequence[str]]) -> str:
     return text.getvalue()
 
 
-def draw(sweep: LocalSweep, path: Path) -> bool:
-    """Parallel coordinates of all trials that are done, to a PNG; whether there were two or more."""
+def draw(sweep: LocalSweep, path: Path) -> None:
+    """Parallel coordinates of all trials that are done, two at least, to a PNG."""
     import matplotlib
 
-    done = [one for one in sweep.outcomes() if one.state == "done"]
-    if len(done) < 2:
-        return False
     matplotlib.use("Agg")
-    import warnings
-
     import matplotlib.pyplot as plt
     from optuna.visualization.matplotlib import plot_parallel_coordinate
 
@@ -61,7 +57,6 @@ def draw(sweep: LocalSweep, path: Path) -> bool:
     figure.set_size_inches(10, 5)
     figure.savefig(path, dpi=100, bbox_inches="tight", format="png")
     plt.close(figure)
-    return True
 
 
 def _shown(value: object) -> str:

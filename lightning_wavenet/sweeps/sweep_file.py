@@ -149,7 +149,8 @@ def _parameter(path: Path, name: str, given: Any) -> Parameter:
         if not isinstance(given["values"], list) or not given["values"]:
             raise RequestError(f"{path}: the values of {name} are no list")
         return Parameter(name, tuple(given["values"]))
-    low, high = given.get("min"), given.get("max")
+    low: Any = given.get("min")
+    high: Any = given.get("max")
     if not all(isinstance(end, int | float) and not isinstance(end, bool) for end in (low, high)) or not low < high:
         raise RequestError(f"{path}: parameter {name} needs min below max, or values")
     whole = isinstance(low, int) and isinstance(high, int)
