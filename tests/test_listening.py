@@ -247,7 +247,7 @@ def test_clips_have_one_loudness_and_nothing_of_their_system(exported):
         assert hashlib.sha256(path.read_bytes()).hexdigest() == row["sha256"]
     assert all(len(both) == 1 for both in lengths.values())
     public = "".join(path.read_text("latin-1") for path in (exported / "public").iterdir() if path.is_file())
-    assert not any(word in public for word in ("mulaw", "mnru", "LJ001", "rated", str(exported)))
+    assert not any(word in public for word in ("mulaw", "mnru", "LJ001", "gold", str(exported)))
 
 
 def test_natural_speech_differs_by_its_gain_alone(exported, studio):

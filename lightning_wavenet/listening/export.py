@@ -9,6 +9,7 @@ import json
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -107,12 +108,22 @@ class Exporter:
         return waveform
 
     def measured(self) -> Iterable[Leveled]:
-        """Every stimulus, one after another."""
-        for stimulus in self.stimuli:
-            waveform = self.read(stimulus)
-            noisy = stimulus.system in Q_DB
-            source = self.sources.path(Stimulus(self.study.clean, stimulus.sentence) if noisy else stimulus)
-            yield Leveled(stimulus, source, len(waveform), levels.loudness(waveform, self.rate), levels.peak(waveform))
+        """Every stimulus, one after another, measured with the silence around it, as a listener gets it."""
+        for _, group in groupby(sorted(self.stimuli, key=lambda one: one.sentence), lambda one: one.sentence):
+            waveforms = {stimulus: self.read(stimulus) for stimulus in group}
+            longest = max(map(len, waveforms.values()))
+            for stimulus, waveform in waveforms.items():
+                clean = Stimulus(self.study.clean, stimulus.sentence)
+                source = self.sources.path(clean if stimulus.system in Q_DB else stimulus)
+                meter = levels.loudness(waveform, self.rate, self._padded(waveform, longest))
+                yield Leveled(stimulus, source, len(waveform), meter, levels.peak(waveform))
+
+    def _padded(self, waveform: Waveform, longest: int) -> Waveform:
+        """With the silence before and after it, as long as the longest of its sentence."""
+        edge = round(self.study.edge_seconds * self.rate)
+        padded = np.zeros(longest + 2 * edge)
+        padded[edge : edge + len(waveform)] = waveform
+        return padded
 
     def write(self, measured: Sequence[Leveled], folder: Path) -> Iterable[Path]:
         """Writes the study, wav by wav.
@@ -126,7 +137,6 @@ class Exporter:
         """
         study = self.study
         target = self.target(measured)
-        edge = round(study.edge_seconds * self.rate)
         longest: dict[str, int] = {}
         for one in measured:
             sentence = one.stimulus.sentence
@@ -138,8 +148,7 @@ class Exporter:
         rows = []
         for one in measured:
             gain = target - one.loudness
-            samples = np.zeros(longest[one.stimulus.sentence] + 2 * edge)
-            samples[edge : edge + one.samples] = self.read(one.stimulus) * 10 ** (gain / 20)
+            samples = self._padded(self.read(one.stimulus), longest[one.stimulus.sentence]) * 10 ** (gain / 20)
             pcm = to_pcm(samples.astype(np.float32))
             path = audio / f"{names[one.stimulus]}.wav"
             soundfile.write(path, pcm, self.rate, subtype="PCM_16")

@@ -22,17 +22,18 @@ _CLIPPED_RUN = 3
 """Samples in a row at either end of the scale: a single one may just be the loudest."""
 
 
-def loudness(waveform: Waveform, sample_rate: int) -> float:
+def loudness(waveform: Waveform, sample_rate: int, padded: Waveform | None = None) -> float:
     """Integrated loudness (ITU-R BS.1770, LUFS); of clips under 0.4 s their RMS (dBFS).
 
     Args:
         waveform: `[T]` in [-1, 1], not silent.
         sample_rate: In Hz.
+        padded: The same with the silence that it is played with, which the meter's blocks see; None: none.
     """
     if len(waveform) >= _BLOCK_SECONDS * sample_rate:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # That it is so soft that no block passes the gate: -inf says so.
-            measured = float(pyloudnorm.Meter(sample_rate).integrated_loudness(waveform))
+            measured = float(pyloudnorm.Meter(sample_rate).integrated_loudness(waveform if padded is None else padded))
         if np.isfinite(measured):
             return measured
     return float(10 * np.log10(np.mean(waveform**2)))
