@@ -83,7 +83,7 @@ def test_ten_minutes_take_no_more_memory_than_seconds(generate, monkeypatch):
     forget_peak_memory(torch.device("cpu"))
     before = peak_memory_mb(torch.device("cpu"))
     main([*generate, "--num", "2", "--seconds", "2400", "--overwrite"])
-    assert peak_memory_mb(torch.device("cpu")) - before < 50
+    assert peak_memory_mb(torch.device("cpu")) - before < 70
     assert sf.info("clips/tone001_001.wav").frames == 9_600_000
 
 

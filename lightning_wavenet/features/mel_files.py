@@ -20,6 +20,8 @@ _SLACK = 3.0
 """Nepers (26 dB) by which frames may be louder than what was seen, or lower than the floor."""
 _LOWEST_DECIBELS = -30.0
 _WIDEST_NEPERS = 40.0
+_ROUNDING = 1e-5
+"""Below 0 of what was scaled from 0 on."""
 _NEAR = 0.1
 
 
@@ -81,7 +83,7 @@ def must_be_logarithms(frames: NDArray[np.float32], lowest: float, highest: floa
         Unusable: They are something else; the message says what they look like.
     """
     low, high = float(frames.min()), float(frames.max())
-    if low >= 0:
+    if low >= -_ROUNDING:
         # Few magnitudes are loud.
         normalized = high <= 1 and float(np.median(frames)) > 0.1 * high
         found: str | None = "values normalized to 0 to 1" if normalized else "magnitudes without a logarithm"
