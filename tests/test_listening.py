@@ -24,7 +24,7 @@ from lightning_wavenet.cli.main import main
 from lightning_wavenet.errors import RequestError
 from lightning_wavenet.listening import intervals, levels
 from lightning_wavenet.listening.analysis import differences, opinions, preferred, sign_test
-from lightning_wavenet.listening.assignment import Design, Stimulus, assign
+from lightning_wavenet.listening.assignment import Design, assign
 from lightning_wavenet.listening.columns import Columns
 from lightning_wavenet.listening.ratings import Key, preferences, read_answers, read_elsewhere, scores, screened
 from lightning_wavenet.listening.simulation import Population, simulate
@@ -554,7 +554,3 @@ def test_a_preference_table_is_in_the_layout_of_table_2(paired, tmp_path, capsys
         assert sum(parts) == pytest.approx(100, abs=0.2)
     assert (out / "preferences.png").stat().st_size > 5_000
     capsys.readouterr()
-
-
-def test_stimuli_are_named_apart():
-    assert Stimulus("l", "s1") < Stimulus("lf", "s0")

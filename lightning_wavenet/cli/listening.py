@@ -96,9 +96,12 @@ def export(options: Namespace) -> None:
         if parts := pending(sources, name, all_devices()):
             count = sum(len(part.streams) for part in parts)
             print(f"{name}: {count} of {len(sources.sentences)} sentences to generate")
+            chunk = max(1, parts[0].about[0].sample_rate_hz // 10)
             with bars() as progress, ThreadPoolExecutor(len(parts)) as pool:
-                chunk = max(1, parts[0].about[0].sample_rate_hz // 10)
-                list(pool.map(partial(_generate, chunk, progress), parts))
+                # The first in this thread, which is the one that Ctrl-C interrupts.
+                others = pool.map(partial(_generate, chunk, progress), parts[1:])
+                _generate(chunk, progress, parts[0])
+                list(others)
     exporter = Exporter(sources)
     silent = not Console().is_terminal
     count = len(exporter.stimuli)
